@@ -1,0 +1,41 @@
+# One command per need. Every target does its own set-up; a second time it takes a moment.
+
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help
+help: ## Shows this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: run
+run: ## Starts Redis, signaling and one SFU node and prints a link to a meeting. Ctrl-C stops all.
+	@scripts/setup.sh run
+	@$(PY) -m kcs_dev.run
+
+.PHONY: test
+test: ## Installs what the tests need and runs all checks and tests.
+	@scripts/setup.sh test
+	@scripts/check.sh
+	@$(PY) -m pytest tests
+	@cd web && npm test --silent
+	@$(PY) -m pytest e2e
+
+.PHONY: check
+check: ## Lints, types, import borders and stale files.
+	@scripts/setup.sh check
+	@scripts/check.sh
+
+.PHONY: bench
+bench: ## Measures, prints ratios and keeps each run as JSON under bench/results/.
+	@scripts/setup.sh test
+	@$(PY) bench/run.py
+
+.PHONY: generate
+generate: ## Writes the generated files again.
+	@scripts/setup.sh check
+	@scripts/generate.sh
+
+.PHONY: lock
+lock: ## Locks the Python dependencies again, with hashes.
+	@uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+	  --all-extras --group dev pyproject.toml -o requirements.lock

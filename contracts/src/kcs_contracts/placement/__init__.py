@@ -1,0 +1,48 @@
+"""Placement: which node hosts which meeting, who is in it and what they send, in Redis.
+
+`Placement` is the client of the Redis function library `kcs` (`kcs.lua`), which makes each change
+atomic and publishes it on the meeting's bus in the same step; `Bus` listens. `connect` makes the
+Redis client that both want. Signaling, the SFU nodes and the operator use the same client.
+"""
+
+from kcs_contracts.placement.bus import Bus
+from kcs_contracts.placement.client import Placement
+from kcs_contracts.placement.connection import connect
+from kcs_contracts.placement.errors import (
+    MeetingFull,
+    MeetingIsOver,
+    NoCapacity,
+    NotInMeeting,
+    PlacementError,
+    StaleEpoch,
+)
+from kcs_contracts.placement.models import (
+    Hosted,
+    Joined,
+    LostMeeting,
+    NodeLease,
+    NodeView,
+    Presence,
+    Renewal,
+    Strategy,
+)
+
+__all__ = [
+    "Bus",
+    "Hosted",
+    "Joined",
+    "LostMeeting",
+    "MeetingFull",
+    "MeetingIsOver",
+    "NoCapacity",
+    "NodeLease",
+    "NodeView",
+    "NotInMeeting",
+    "Placement",
+    "PlacementError",
+    "Presence",
+    "Renewal",
+    "StaleEpoch",
+    "Strategy",
+    "connect",
+]

@@ -1,0 +1,156 @@
+"""Meetings: each has one home, a node at an epoch that never repeats."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from kcs_contracts.events import DomainEvent
+from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName
+from kcs_contracts.placement.errors import NoCapacity
+from kcs_contracts.placement.functions import Functions
+from kcs_contracts.placement.models import LostMeeting, Strategy
+from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot
+
+WARMUP_MS = 1500
+"""A node renews each second: after this, a Redis that lost all knows again what nodes host."""
+_WARMUP_LIMIT_S = 5.0
+
+
+class Homes(Functions):
+    """The part of `Placement` about a meeting as a whole."""
+
+    async def assign(
+        self,
+        meeting_id: MeetingId,
+        *,
+        region: str = "",
+        expected: int = 0,
+        strategy: Strategy = "packed",
+        warmup_ms: int = WARMUP_MS,
+    ) -> Assignment:
+        """The meeting's home: the present one while its node lives, else a new one.
+
+        A new home's epoch is `max(stored + 1, now in ms)`. When it replaces a lost one, the
+        producers are cleared and `MediaReset(reason="node_lost")` is published. An empty meeting
+        on a draining node gets a new home too. On a Redis that was empty less than `warmup_ms`
+        ago, an unknown meeting waits until the nodes have told what they host.
+
+        Args:
+            meeting_id: the meeting.
+            region: its nodes come first; any other region's when they have no room.
+            expected: participants to reserve for, 15 at least.
+            strategy: how to choose among the nodes with room.
+            warmup_ms: see above; waits 5 s at most.
+
+        Raises:
+            NoCapacity: no node has room for it.
+            MeetingIsOver: it was ended.
+        """
+        deadline = asyncio.get_running_loop().time() + _WARMUP_LIMIT_S
+        ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
+        while True:
+            args = (meeting_id, region, expected, strategy, ring, warmup_ms)
+            answer = await self._call("kcs_assign", *args)
+            if answer[0] != "warming":
+                return _assignment(meeting_id, answer)
+            if asyncio.get_running_loop().time() > deadline:
+                raise NoCapacity(retry_after_s=1)
+            await asyncio.sleep(answer[1] / 1000)
+
+    async def assignment(self, meeting_id: MeetingId) -> Assignment | None:
+        """The stored home, whether its node lives or not; None when there is none."""
+        answer = await self._call("kcs_assignment", meeting_id)
+        return _assignment(meeting_id, answer) if answer else None
+
+    async def evict(
+        self,
+        meeting_id: MeetingId,
+        from_node: NodeName,
+        from_epoch: Epoch,
+        reason: Literal["node_lost", "moved"],
+        *,
+        region: str = "",
+        strategy: Strategy = "packed",
+    ) -> Assignment | None:
+        """Moves the meeting away and publishes `MediaReset(reason)`; answers the new home.
+
+        None when the meeting is not at that node and epoch any more. Another boot of the same
+        node is another home, and may be chosen.
+
+        Raises:
+            NoCapacity: no other node has room; the meeting stays where it is.
+            MeetingIsOver: it was ended.
+        """
+        ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
+        args = (meeting_id, from_node, from_epoch, reason, region, strategy, ring)
+        answer = await self._call("kcs_evict", *args)
+        return _assignment(meeting_id, answer) if answer else None
+
+    async def lost_meetings(self, meeting_ids: Sequence[MeetingId]) -> list[LostMeeting]:
+        """Those of the meetings whose home's lease is over: `evict` or `assign` them."""
+        (rows,) = await self._call("kcs_lost_meetings", *meeting_ids)
+        return [LostMeeting(MeetingId(m), NodeName(n), Epoch(int(e))) for m, n, e in rows]
+
+    async def reset_media(
+        self,
+        meeting_id: MeetingId,
+        node: NodeName,
+        epoch: Epoch,
+        generation: Generation,
+        reason: Literal["worker_died"] = "worker_died",
+    ) -> None:
+        """Told by the node: the room was rebuilt. Clears producers, publishes `MediaReset`.
+
+        Telling the same generation again changes nothing, and neither does a meeting that Redis
+        does not know: the next `renew` puts it back.
+
+        Raises:
+            StaleEpoch: the meeting's home is another, or at a higher epoch.
+        """
+        await self._call("kcs_reset_media", meeting_id, node, epoch, generation, reason)
+
+    async def end(
+        self, meeting_id: MeetingId, reason: Literal["ended_by_host", "expired", "deleted"]
+    ) -> bool:
+        """Ends the meeting for all: publishes `MeetingEnded` and forgets everything about it.
+
+        For 24 h nobody can assign or join it. False when it was ended already.
+        """
+        (ended,) = await self._call("kcs_end", meeting_id, reason)
+        return bool(ended)
+
+    async def snapshot(self, meeting_id: MeetingId) -> RoomSnapshot:
+        """All of the meeting at one version; version 0 and empty when Redis knows nothing."""
+        version, generation, home, people, producers = await self._call("kcs_snapshot", meeting_id)
+        found = [Participant.model_validate_json(text) for text in people]
+        return RoomSnapshot(
+            meeting_id=meeting_id,
+            version=int(version),
+            assignment=_assignment(meeting_id, home) if home else None,
+            generation=Generation(int(generation)),
+            participants=tuple(sorted(found, key=lambda p: (p.joined_at_ms, p.id))),
+            producers=tuple(Producer.model_validate_json(text) for text in producers),
+        )
+
+    async def publish(self, meeting_id: MeetingId, event: DomainEvent) -> int:
+        """Publishes an event that changes no state (`ActiveSpeaker`); answers its version.
+
+        Raises:
+            MeetingIsOver: it was ended.
+        """
+        (version,) = await self._call("kcs_publish", meeting_id, event.model_dump_json())
+        return int(version)
+
+
+def _assignment(meeting_id: MeetingId, answer: list[Any]) -> Assignment:
+    if answer[0] == "no_capacity":
+        raise NoCapacity(retry_after_s=int(answer[1]))
+    node, boot, epoch, control_url = answer
+    return Assignment(
+        meeting_id=meeting_id,
+        node=NodeName(node),
+        boot=BootId(boot),
+        epoch=Epoch(int(epoch)),
+        control_url=control_url,
+    )

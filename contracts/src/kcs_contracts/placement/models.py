@@ -1,0 +1,101 @@
+"""What goes into placement and comes out of it, beyond `rooms`."""
+
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from kcs_contracts.ids import (
+    BootId,
+    Epoch,
+    Generation,
+    MeetingId,
+    NodeName,
+    ParticipantId,
+    SessionId,
+)
+from kcs_contracts.models import Contract
+from kcs_contracts.rooms import Participant
+
+Strategy = Literal["packed", "spread", "consistent_hash"]
+"""packed: the fullest node that stays below 0.7, else the least loaded; spread: the least loaded;
+consistent_hash: by sha256 of the meeting id, the next node when that one is full."""
+
+
+class NodeLease(Contract):
+    """What a node says of itself each second."""
+
+    node: NodeName
+    boot: BootId
+    control_url: str
+    region: str = ""
+    consumer_capacity: int = Field(gt=0, description="Consumers it can serve: 500 x workers.")
+    cpu: float = Field(default=0.0, ge=0, description="Share of all its cores in use, 0 to 1.")
+    consumers: int = Field(default=0, ge=0)
+    egress_fraction: float = Field(default=0.0, ge=0, description="Egress over its limit, 0 to 1.")
+    lease_ms: int = Field(default=3000, gt=0)
+
+
+class Hosted(Contract):
+    """A meeting that has a room on the node."""
+
+    meeting_id: MeetingId
+    epoch: Epoch
+    generation: Generation
+
+
+class Renewal(Contract):
+    """What placement answers to a node."""
+
+    draining: bool
+    superseded: bool
+    """A newer boot has this node's name, or this boot released its lease: it was not renewed."""
+    stale: tuple[MeetingId, ...]
+    """Hosted meetings that are not this node's any more: it closes their rooms."""
+
+
+class NodeView(Contract):
+    """A node as placement knows it; kept for an hour after its lease ended."""
+
+    node: NodeName
+    boot: BootId
+    control_url: str
+    region: str
+    consumer_capacity: int
+    consumers: int
+    alive: bool
+    draining: bool
+    load: float
+    """max(cpu / 0.75, consumers / capacity, egress): 1 is full."""
+    reserved: float
+    """Load that is promised to assigned meetings whose people have not come yet."""
+
+
+class LostMeeting(NamedTuple):
+    """A meeting whose home's lease is over."""
+
+    meeting_id: MeetingId
+    node: NodeName
+    epoch: Epoch
+
+
+class Presence(NamedTuple):
+    """One socket's claim to be a participant of a meeting."""
+
+    meeting_id: MeetingId
+    participant_id: ParticipantId
+    session: SessionId
+
+
+class Joined(Contract):
+    """The outcome of a join."""
+
+    version: int
+    """The meeting's version that includes the join."""
+    participant: Participant
+    """As stored: `joined_at_ms` by Redis's clock; it and the media flags kept when resumed."""
+    resumed: bool
+    """The participant was in the meeting already, under this session or another."""
+    replaced: SessionId | None
+    """The other session that this one took over from."""
+    count: int
+    """Participants in the meeting now."""

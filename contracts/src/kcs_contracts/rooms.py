@@ -1,0 +1,98 @@
+"""A meeting as placement holds it: who is in it, what they send, and where it lives.
+
+`RoomSnapshot` is what `Placement.snapshot` reads and what a replica's cache starts from;
+the events in `events` bring it up to date.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from kcs_contracts.ids import (
+    BootId,
+    Epoch,
+    Generation,
+    MeetingId,
+    NodeName,
+    ParticipantId,
+    ProducerId,
+    SessionId,
+)
+from kcs_contracts.models import Contract
+
+MediaKind = Literal["audio", "video"]
+
+
+class Role(StrEnum):
+    """What a participant may do; the table role x action is signaling's."""
+
+    HOST = "host"
+    CO_HOST = "co_host"
+    PRESENTER = "presenter"
+    ATTENDEE = "attendee"
+    GUEST = "guest"
+
+
+class Source(StrEnum):
+    """Where a producer's media comes from."""
+
+    MIC = "mic"
+    CAMERA = "camera"
+    SCREEN = "screen"
+    SCREEN_AUDIO = "screen_audio"
+
+    @property
+    def kind(self) -> MediaKind:
+        """The media kind that this source has."""
+        return "audio" if self in (Source.MIC, Source.SCREEN_AUDIO) else "video"
+
+
+class Participant(Contract):
+    """One user in one meeting."""
+
+    id: ParticipantId
+    display_name: str
+    role: Role
+    session: SessionId
+    joined_at_ms: int = Field(description="Unix time of the first join, in ms; kept on resume.")
+    audio_enabled: bool = False
+    """The microphone: a producer exists and is not paused."""
+    video_enabled: bool = False
+    """The camera: a producer exists and is not paused."""
+    screen_sharing: bool = False
+
+
+class Producer(Contract):
+    """One stream that a participant sends."""
+
+    id: ProducerId
+    participant_id: ParticipantId
+    source: Source
+    paused: bool = False
+
+    @property
+    def kind(self) -> MediaKind:
+        """The media kind of its source."""
+        return self.source.kind
+
+
+class Assignment(Contract):
+    """A meeting's home: the node, that node's life, and the epoch that fences older homes."""
+
+    meeting_id: MeetingId
+    node: NodeName
+    boot: BootId
+    epoch: Epoch
+    control_url: str = Field(description="Base URL of the node's control API.")
+
+
+class RoomSnapshot(Contract):
+    """All that placement knows of a meeting at `version`."""
+
+    meeting_id: MeetingId
+    version: int = Field(description="Number of the last event that it includes.")
+    assignment: Assignment | None
+    generation: Generation
+    participants: tuple[Participant, ...]
+    producers: tuple[Producer, ...]

@@ -1,0 +1,297 @@
+"""The channel to one worker: requests out, answers and notifications in, over two Unix sockets.
+
+Each message is a flatbuffer (`message.fbs`) behind its length in 4 bytes. Requests of one loop
+iteration leave in one send. The worker answers in order, and a notification may refer to what the
+answer before it created: so a notification that arrives together with an answer waits until the
+task that asked has run (mediasoup's issue 510).
+
+Nothing is left hanging: every request ends in an answer, RequestTimeout, or the error that the
+channel was closed with. A caller that is cancelled only stops waiting; the late answer is ignored.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kcs_sfu.mediasoup import flat
+from kcs_sfu.mediasoup.encode import Packable, encode_notification, encode_request
+from kcs_sfu.mediasoup.errors import (
+    ChannelClosed,
+    MalformedFrame,
+    MediasoupError,
+    NotFoundError,
+    RejectedTypeError,
+    RequestRejected,
+    RequestTimeout,
+)
+from kcs_sfu.mediasoup.fbs.Message.Body import Body as MessageBody
+from kcs_sfu.mediasoup.fbs.Request.Method import Method
+from kcs_sfu.mediasoup.process import WorkerProcess
+from kcs_sfu.mediasoup.templates import TemplateCache
+
+logger = logging.getLogger(__name__)
+worker_logger = logging.getLogger("kcs_sfu.mediasoup.worker")
+
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+"""The worker's own limit (`MESSAGE_MAX_LEN` of Node's Channel)."""
+
+_RESPONSE, _NOTIFICATION, _LOG = MessageBody.Response, MessageBody.Notification, MessageBody.Log
+_METHOD_NAMES = {v: k for k, v in vars(Method).items() if isinstance(v, int)}
+_REJECTIONS = {"TypeError": RejectedTypeError, "NotFoundError": NotFoundError}
+
+
+class Reply(NamedTuple):
+    """The body of an accepted answer: a table at `pos`, or none (`pos` is 0)."""
+
+    buf: bytes
+    pos: int
+
+
+Handler = Callable[[int, bytes, int], None]
+"""Takes a notification: its event, and its body as buffer and position (0: none)."""
+
+_Pending = tuple["asyncio.Future[Reply] | None", int, float]
+"""Who waits (None: nobody cares), for which method, until when (loop time)."""
+
+
+class Channel:
+    """Speaks with one worker. Objects of the worker register in `handlers` by id (bytes)."""
+
+    def __init__(self, *, request_timeout: float, on_lost: Callable[[ChannelClosed | None], None]):
+        """`on_lost` is called once when the other side hangs up (None) or talks nonsense (why)."""
+        self.handlers: dict[bytes, Handler] = {}
+        self.templates = TemplateCache()
+        self._loop = asyncio.get_running_loop()
+        self._timeout = request_timeout
+        self._on_lost: Callable[[ChannelClosed | None], None] | None = on_lost
+        self._error: ChannelClosed | None = None
+        self._pending: dict[int, _Pending] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self._next_id = 0
+        self._outbox: list[bytes] = []
+        self._rest = b""
+        self._answered = False
+        self._late: list[tuple[Handler, int, bytes, int]] = []
+
+    async def open(self, process: WorkerProcess) -> None:
+        """Takes over the process's two sockets."""
+        self._pid = process.pid
+        self._writer, _ = await self._loop.create_unix_connection(
+            asyncio.Protocol, sock=process.to_worker
+        )
+        self._reader, _ = await self._loop.create_unix_connection(
+            lambda: _Inbound(self), sock=process.from_worker
+        )
+
+    @property
+    def closed(self) -> bool:
+        """Whether requests are refused."""
+        return self._error is not None
+
+    # Out
+
+    def next_id(self) -> int:
+        """A fresh request id."""
+        self._next_id = self._next_id % 0xFFFFFFFF + 1
+        return self._next_id
+
+    def request(
+        self, method: int, handler_id: str = "", body_type: int = 0, body: Packable | None = None
+    ) -> "asyncio.Future[Reply]":
+        """Sends a request by the naive encoder; the future fails with RequestRejected and others."""
+        self.check()
+        request_id = self.next_id()
+        frame = encode_request(request_id, method, handler_id, body_type, body)
+        return self.send(request_id, method, frame)
+
+    def send(self, request_id: int, method: int, frame: bytes) -> "asyncio.Future[Reply]":
+        """Sends a request that is encoded already, under its id."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._expect(request_id, method, frame, future)
+        return future
+
+    def send_and_forget(self, request_id: int, method: int, frame: bytes) -> None:
+        """Sends a request whose outcome interests nobody: those that close something."""
+        if self._error is None:
+            self._expect(request_id, method, frame, None)
+
+    def notify(
+        self, event: int, handler_id: str = "", body_type: int = 0, body: Packable | None = None
+    ) -> None:
+        """Sends a notification; there is no answer."""
+        self.check()
+        self._write(encode_notification(event, handler_id, body_type, body))
+
+    def check(self) -> None:
+        """Raises if the channel is closed."""
+        if self._error is not None:
+            # A new one each time: raising a shared exception would grow its traceback for ever.
+            raise _again(self._error)
+
+    def _expect(
+        self, request_id: int, method: int, frame: bytes, future: "asyncio.Future[Reply] | None"
+    ) -> None:
+        self.check()
+        if len(frame) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"{_METHOD_NAMES[method]} is {len(frame)} bytes long, beyond 8 MiB")
+        deadline = self._loop.time() + self._timeout
+        self._pending[request_id] = (future, method, deadline)
+        if self._sweep is None:
+            self._sweep = self._loop.call_at(deadline, self._expire)
+        self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        if not self._outbox:
+            self._loop.call_soon(self._flush)
+        self._outbox.append(frame)
+
+    def _flush(self) -> None:
+        if self._outbox and not self._writer.is_closing():
+            self._writer.write(b"".join(self._outbox))
+        self._outbox.clear()
+
+    def _expire(self) -> None:
+        """Fails requests that are too old. All have the same time, so the oldest comes first."""
+        self._sweep = None
+        now = self._loop.time()
+        while self._pending:
+            request_id = next(iter(self._pending))
+            future, method, deadline = self._pending[request_id]
+            if deadline > now:
+                self._sweep = self._loop.call_at(deadline, self._expire)
+                return
+            del self._pending[request_id]
+            if future is not None and not future.done():
+                name = _METHOD_NAMES[method]
+                future.set_exception(
+                    RequestTimeout(f"the worker (pid {self._pid}) left {name} unanswered")
+                )
+
+    # In
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes from the worker, in any pieces."""
+        if self._rest:
+            data = self._rest + data
+        pos, end = 0, len(data)
+        try:
+            while end - pos >= 4:
+                size = flat.u32(data, pos)
+                if size > MAX_MESSAGE_BYTES:
+                    raise ValueError(f"a message of {size} bytes is announced")
+                if end - pos - 4 < size:
+                    break
+                pos += 4 + size
+                self._message(data[pos - size : pos])
+                if self._error is not None:
+                    return
+        except flat.READ_ERRORS as error:
+            self._garbled(error)
+        self._rest = data[pos:]
+        self._answered = False
+
+    def _message(self, buf: bytes) -> None:
+        root = flat.u32(buf, 0)
+        fields = flat.slots(buf, root)
+        kind = buf[root + fields[0]]
+        body = flat.follow(buf, root + fields[1])
+        if kind == _RESPONSE:
+            self._response(buf, body)
+        elif kind == _NOTIFICATION:
+            self._notification(buf, body)
+        elif kind == _LOG:
+            self._log(flat.text(buf, body + flat.slots(buf, body)[0]))
+        else:
+            raise ValueError(f"message of unknown kind {kind}")
+
+    def _response(self, buf: bytes, pos: int) -> None:
+        fields = flat.slots(buf, pos)
+        future, method, _ = self._pending.pop(flat.u32(buf, pos + fields[0]), (None, -1, 0.0))
+        if fields[1] and buf[pos + fields[1]]:
+            if future is not None and not future.done():
+                body = fields[3]
+                future.set_result(Reply(buf, flat.follow(buf, pos + body) if body else 0))
+                self._answered = True
+            return
+        error = flat.text(buf, pos + fields[4])
+        reason = flat.text(buf, pos + fields[5])
+        if future is not None and not future.done():
+            future.set_exception(_REJECTIONS.get(error, RequestRejected)(reason))
+            self._answered = True
+        else:
+            logger.debug("%s refused: %s", _METHOD_NAMES.get(method, "late request"), reason)
+
+    def _notification(self, buf: bytes, pos: int) -> None:
+        fields = flat.slots(buf, pos)
+        handler = self.handlers.get(flat.raw(buf, pos + fields[0]))
+        event = buf[pos + fields[1]]
+        body = flat.follow(buf, pos + fields[3]) if fields[3] else 0
+        if self._answered or self._late:
+            # The object that it is for may be made by the task that waits for the answer.
+            if not self._late:
+                self._loop.call_soon(self._deliver_late)
+            self._late.append((flat.raw(buf, pos + fields[0]), event, buf, body))
+        elif handler is not None:
+            handler(event, buf, body)
+
+    def _deliver_late(self) -> None:
+        late, self._late = self._late, []
+        try:
+            for handler_id, event, buf, body in late:
+                handler = self.handlers.get(handler_id)
+                if handler is not None:
+                    handler(event, buf, body)
+        except flat.READ_ERRORS as error:
+            self._garbled(error)
+
+    def _log(self, line: str) -> None:
+        level = {"D": logging.DEBUG, "W": logging.WARNING, "E": logging.ERROR}.get(line[:1])
+        worker_logger.log(level or logging.INFO, "[pid:%d] %s", self._pid, line[1:])
+
+    # End
+
+    def _garbled(self, error: Exception) -> None:
+        logger.error("the worker (pid %d) sent a malformed message", self._pid, exc_info=error)
+        self.lost(MalformedFrame(f"the worker (pid {self._pid}) sent a malformed message: {error}"))
+
+    def lost(self, error: ChannelClosed | None) -> None:
+        """The worker hung up or went mad: tells the owner, once, who closes the channel then."""
+        if self._on_lost is not None:
+            on_lost, self._on_lost = self._on_lost, None
+            on_lost(error)
+
+    def close(self, error: ChannelClosed) -> None:
+        """Fails what is pending and whatever comes with `error`; sends what is written already."""
+        if self._error is not None:
+            return
+        self._flush()
+        self._error = error
+        self._on_lost = None
+        if self._sweep is not None:
+            self._sweep.cancel()
+        for future, _, _ in self._pending.values():
+            if future is not None and not future.done():
+                future.set_exception(_again(error))
+        self._pending.clear()
+        self.handlers.clear()
+        self._late.clear()
+        self._writer.close()
+        self._reader.close()
+
+
+class _Inbound(asyncio.Protocol):
+    def __init__(self, channel: Channel) -> None:
+        self.data_received = channel.feed  # type: ignore[method-assign] # saves a call per chunk
+        self._channel = channel
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._channel.lost(None)
+
+
+def _again(error: MediasoupError) -> MediasoupError:
+    """A fresh copy of an error, for one more place to raise it."""
+    copy = error.__class__.__new__(error.__class__)
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    return copy
