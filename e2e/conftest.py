@@ -56,7 +56,8 @@ def enter_with_the_guides_client(
         assert await bundler.wait() == 0
         person = await browser.person()
         address = f"{stack.url}/guide-sample"
-        html = '<div id="videos-container"></div><script type="module" src="/guide-sample.js"></script>'
+        script = '<script type="module" src="/guide-sample.js"></script>'
+        html = f'<div id="videos-container"></div>{script}'
         await person.page.route(
             address, lambda route: route.fulfill(content_type="text/html", body=html)
         )

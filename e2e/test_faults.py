@@ -8,17 +8,10 @@ from collections.abc import Awaitable, Callable
 import psutil
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
-from kcs_dev.browser import Chromium, Person, until
+from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
-
-
-async def _all_flow(people: list[Person]) -> bool:
-    """Whether everybody gets moving pictures and sound from all others, sampled side by side."""
-    others = len(people) - 1
-    counts = await asyncio.gather(*(person.live_count() for person in people))
-    return all(count == (others, others) for count in counts)
 
 
 async def _call_of_three(stack: LocalStack, chromium: Chromium) -> tuple[MeetingId, list[Person]]:
@@ -26,13 +19,13 @@ async def _call_of_three(stack: LocalStack, chromium: Chromium) -> tuple[Meeting
     people = [
         await chromium.join(f"{stack.url}/m/{meeting}", name) for name in ("Ann", "Ben", "Cy")
     ]
-    await until(lambda: _all_flow(people), "the call of three runs", 30)
+    await until(lambda: everybody_gets_everybody(people), "the call of three runs", 30)
     return meeting, people
 
 
 async def _flows_again(people: list[Person], within_s: float) -> float:
     """How long until all media flows; the sampling of 1.1 s is part of the bound."""
-    return await until(lambda: _all_flow(people), "all media flows again", within_s)
+    return await until(lambda: everybody_gets_everybody(people), "all media flows again", within_s)
 
 
 async def test_a_killed_worker_is_back_and_all_media_flows_again_within_5_s(
@@ -85,20 +78,20 @@ async def test_media_never_stops_while_signaling_restarts_and_clients_resume_wit
     held = {ssrc for person in people for ssrc in await person.received()}
     restart = asyncio.create_task(stack.restart_signaling(stack.signaling[0]))
     while not restart.done():
-        assert await _all_flow(people), "media stopped while signaling restarted"
+        assert await everybody_gets_everybody(people), "media stopped while signaling restarted"
     await restart
 
     async def all_are_back() -> bool:
         return all([await person.joined() for person in people])
 
     took = await until(all_are_back, "all clients have resumed", 5)
-    assert await _all_flow(people)
+    assert await everybody_gets_everybody(people)
     assert {ssrc for person in people for ssrc in await person.received()} == held
     after = await inspector.snapshot(meeting)
     assert [p.id for p in after.participants] == [p.id for p in before.participants]
     assert (after.generation, after.assignment) == (before.generation, before.assignment)
     late = await chromium.join(f"{stack.url}/m/{meeting}", "Dee")
     people.append(late)
-    await until(lambda: _all_flow(people), "a fourth joins the resumed call", 15)
+    await until(lambda: everybody_gets_everybody(people), "a fourth joins the resumed call", 15)
     await inspector.close()
     print(f"signaling restarted: clients resumed after {took:.1f} s")

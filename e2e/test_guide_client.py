@@ -1,20 +1,13 @@
 """The client guide's own sample, word for word, against the server; and with the other dialect."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from kcs_dev.api import Inspector, new_meeting
-from kcs_dev.browser import Chromium, Person, until
+from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
 Enter = Callable[[LocalStack, Chromium, str, str], Awaitable[Person]]
-
-
-async def _all_flow(people: list[Person]) -> bool:
-    others = len(people) - 1
-    counts = await asyncio.gather(*(person.live_count() for person in people))
-    return all(count == (others, others) for count in counts)
 
 
 async def test_the_guides_sample_client_talks_with_two_others_and_with_the_other_dialect(
@@ -25,11 +18,17 @@ async def test_the_guides_sample_client_talks_with_two_others_and_with_the_other
     first = await enter_with_the_guides_client(stack, chromium, meeting, "Gus")
     ours = await chromium.join(f"{stack.url}/m/{meeting}", "Ann")
     people = [first, ours]
-    await until(lambda: _all_flow(people), "the sample and our client see each other", 20)
+    await until(
+        lambda: everybody_gets_everybody(people), "the sample and our client see each other", 20
+    )
 
     late = await enter_with_the_guides_client(stack, chromium, meeting, "Liv")
     people.append(late)
-    await until(lambda: _all_flow(people), "who joins late sees and hears both, and they it", 20)
+    await until(
+        lambda: everybody_gets_everybody(people),
+        "who joins late sees and hears both, and they it",
+        20,
+    )
 
     assert len(await ours.tiles()) == 2
     joined = [data for kind, data in await first.page.evaluate("client.events") if kind == "joined"]
@@ -40,7 +39,7 @@ async def test_the_guides_sample_client_talks_with_two_others_and_with_the_other
 
     await first.page.evaluate("client.leaveMeeting()")
     people.remove(first)
-    await until(lambda: _all_flow(people), "the two others go on", 10)
+    await until(lambda: everybody_gets_everybody(people), "the two others go on", 10)
     assert await ours.tiles() == ["liv"]
 
 
@@ -51,7 +50,7 @@ async def test_a_consumer_gets_the_simulcast_layer_that_it_asks_for(
     meeting = await new_meeting(stack.url)
     sender = await enter_with_the_guides_client(stack, chromium, meeting, "Sam")
     receiver = await enter_with_the_guides_client(stack, chromium, meeting, "Rae")
-    await until(lambda: _all_flow([sender, receiver]), "both see each other", 20)
+    await until(lambda: everybody_gets_everybody([sender, receiver]), "both see each other", 20)
     for quality, height in (("low", 180), ("high", 720), ("medium", 360), ("low", 180)):
         await receiver.page.evaluate(
             "([meetingId, quality]) => client.socket.emit('quality:change', "

@@ -3,16 +3,10 @@
 from collections.abc import Awaitable, Callable
 
 from kcs_dev.api import Inspector, new_meeting
-from kcs_dev.browser import Chromium, Person, until
+from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
-
-
-async def all_see_all(people: list[Person]) -> bool:
-    """Whether everybody sees and hears everybody else, each once."""
-    others = len(people) - 1
-    return all([await person.live_count() == (others, others) for person in people])
 
 
 async def test_three_browsers_see_and_hear_each_other_and_the_server_agrees(
@@ -23,7 +17,9 @@ async def test_three_browsers_see_and_hear_each_other_and_the_server_agrees(
     people = [
         await chromium.join(f"{stack.url}/m/{meeting}", name) for name in ("Ann", "Ben", "Cy")
     ]
-    await until(lambda: all_see_all(people), "all three see and hear the two others", 30)
+    await until(
+        lambda: everybody_gets_everybody(people), "all three see and hear the two others", 30
+    )
     for person in people:
         assert len(await person.tiles()) == 2
 
@@ -66,7 +62,7 @@ async def test_who_leaves_is_gone_for_the_others_and_leaves_nothing_on_the_node(
     stack = await start_stack()
     meeting = await new_meeting(stack.url)
     ann, ben = [await chromium.join(f"{stack.url}/m/{meeting}", name) for name in ("Ann", "Ben")]
-    await until(lambda: all_see_all([ann, ben]), "both see each other")
+    await until(lambda: everybody_gets_everybody([ann, ben]), "both see each other")
     (ben_id,) = await ann.tiles()
     await ben.page.click('[data-testid="leave-button"]')
 

@@ -6,7 +6,7 @@ every peer connection that the page makes. The client itself knows nothing of it
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -177,3 +177,10 @@ async def until(check: Callable[[], Awaitable[bool]], what: str, timeout_s: floa
             raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
         await asyncio.sleep(0.1)
     return time.monotonic() - began
+
+
+async def everybody_gets_everybody(people: Sequence[Person]) -> bool:
+    """Whether each gets moving pictures and sound from every other one, and from nobody twice."""
+    others = len(people) - 1
+    counts = await asyncio.gather(*(person.live_count() for person in people))
+    return all(count == (others, others) for count in counts)

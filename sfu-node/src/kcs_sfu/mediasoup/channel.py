@@ -28,7 +28,6 @@ from kcs_sfu.mediasoup.errors import (
 from kcs_sfu.mediasoup.fbs.Message.Body import Body as MessageBody
 from kcs_sfu.mediasoup.fbs.Request.Method import Method
 from kcs_sfu.mediasoup.process import WorkerProcess
-from kcs_sfu.mediasoup.templates import TemplateCache
 
 logger = logging.getLogger(__name__)
 worker_logger = logging.getLogger("kcs_sfu.mediasoup.worker")
@@ -61,7 +60,6 @@ class Channel:
     def __init__(self, *, request_timeout: float, on_lost: Callable[[ChannelClosed | None], None]):
         """`on_lost` is called once when the other side hangs up (None) or talks nonsense (why)."""
         self.handlers: dict[bytes, Handler] = {}
-        self.templates = TemplateCache()
         self._loop = asyncio.get_running_loop()
         self._timeout = request_timeout
         self._on_lost: Callable[[ChannelClosed | None], None] | None = on_lost
@@ -72,7 +70,7 @@ class Channel:
         self._outbox: list[bytes] = []
         self._rest = b""
         self._answered = False
-        self._late: list[tuple[Handler, int, bytes, int]] = []
+        self._late: list[tuple[bytes, int, bytes, int]] = []
 
     async def open(self, process: WorkerProcess) -> None:
         """Takes over the process's two sockets."""
@@ -224,15 +222,15 @@ class Channel:
 
     def _notification(self, buf: bytes, pos: int) -> None:
         fields = flat.slots(buf, pos)
-        handler = self.handlers.get(flat.raw(buf, pos + fields[0]))
+        handler_id = flat.raw(buf, pos + fields[0])
         event = buf[pos + fields[1]]
         body = flat.follow(buf, pos + fields[3]) if fields[3] else 0
         if self._answered or self._late:
             # The object that it is for may be made by the task that waits for the answer.
             if not self._late:
                 self._loop.call_soon(self._deliver_late)
-            self._late.append((flat.raw(buf, pos + fields[0]), event, buf, body))
-        elif handler is not None:
+            self._late.append((handler_id, event, buf, body))
+        elif (handler := self.handlers.get(handler_id)) is not None:
             handler(event, buf, body)
 
     def _deliver_late(self) -> None:

@@ -1,0 +1,14 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+/** Where `npm run dev` finds signaling; the built client is served by signaling itself. */
+const signaling = process.env.KCS_SIGNALING ?? 'http://127.0.0.1:8080';
+
+export default defineConfig({
+  plugins: [react()],
+  base: '/',
+  build: { target: 'es2022', chunkSizeWarningLimit: 800 },
+  server: {
+    proxy: { '/api': signaling, '/socket.io': { target: signaling, ws: true } },
+  },
+});
