@@ -56,7 +56,7 @@ def _check(value: object, key: str, depth: int, *, in_parameters: bool) -> None:
     elif isinstance(value, list):
         _check_length(value, MAX_ENCODINGS if key == "encodings" else MAX_ITEMS)
         for item in value:
-            _check(item, key, depth - 1, in_parameters=in_parameters)
+            _check(item, "", depth - 1, in_parameters=in_parameters)
     elif isinstance(value, dict):
         _check_length(value, MAX_ITEMS)
         for name, item in value.items():

@@ -107,6 +107,8 @@ def _normalize_codec(codec: _JsonObject) -> MediaKind:
 
 def _normalize_parameters(fields: _JsonObject, what: str) -> _JsonObject:
     parameters = fields.get("parameters")
+    if isinstance(parameters, list):
+        raise InvalidRtp(f"{what}.parameters is an array")
     if not isinstance(parameters, dict):
         parameters = fields["parameters"] = {}
     for value in parameters.values():
@@ -144,7 +146,7 @@ def _normalize_header_extension_parameters(extension: object) -> None:
     _mandatory_string(fields, "uri", "ext")
     _mandatory_number(fields, "id", "ext")
     _default_false(fields, "encrypt", "ext")
-    _normalize_parameters(fields, "header extension")
+    _normalize_parameters(fields, "ext")
 
 
 def _normalize_encoding(encoding: object) -> None:
