@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+
 from kcs_dev.api import access_token
 from kcs_dev.browser import Chromium, Person
 from kcs_dev.stack import ROOT, LocalStack

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Awaitable, Callable
 
 import psutil
+
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until

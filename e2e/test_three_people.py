@@ -2,10 +2,13 @@
 
 from collections.abc import Awaitable, Callable
 
+from kcs_contracts.ids import ParticipantId
+from kcs_contracts.node_api import DescribeParticipant, ParticipantMedia, Result
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
+NOTHING = ParticipantMedia(transports=(), producers=(), consumers=())
 StartStack = Callable[..., Awaitable[LocalStack]]
 
 
@@ -20,8 +23,8 @@ async def test_three_browsers_see_and_hear_each_other_and_the_server_agrees(
     await until(
         lambda: everybody_gets_everybody(people), "all three see and hear the two others", 30
     )
-    for person in people:
-        assert len(await person.tiles()) == 2
+    tiles = {person: await person.tiles() for person in people}
+    assert all(len(seen) == 2 for seen in tiles.values())
 
     inspector = Inspector(stack)
     snapshot = await inspector.snapshot(meeting)
@@ -31,7 +34,7 @@ async def test_three_browsers_see_and_hear_each_other_and_the_server_agrees(
         stats = await inspector.stats(meeting, participant.id)
         assert (len(stats.transports), len(stats.producers), len(stats.consumers)) == (2, 2, 4)
         assert all(s[0]["packetCount"] > 0 for s in stats.producers.values())
-        person = next(p for p in people if participant.id not in await p.tiles())
+        person = next(p for p, seen in tiles.items() if participant.id not in seen)
         await _browser_got_what_the_server_sent(inspector, meeting, participant.id, person)
     await inspector.close()
 
@@ -75,8 +78,8 @@ async def test_who_leaves_is_gone_for_the_others_and_leaves_nothing_on_the_node(
     assert [p.display_name for p in snapshot.participants] == ["Ann"]
 
     async def nothing_is_left() -> bool:
-        stats = await inspector.stats(meeting, ben_id)
-        return not (stats.transports or stats.producers or stats.consumers)
+        op = DescribeParticipant(participant_id=ParticipantId(ben_id))
+        return (await inspector.operate(meeting, op)).results[0] == Result(answer=NOTHING)
 
     await until(nothing_is_left, "Ben's transports are closed", 3)
     await inspector.close()

@@ -19,8 +19,7 @@ debian_packages() {
   need npm npm
   if [ "$WANT" != check ]; then
     need redis-server redis-server
-    worker_is_there || for package in build-essential libssl-dev libuv1-dev libflatbuffers-dev \
-      flatbuffers-compiler pkgconf dpkg-dev python3-venv; do
+    worker_is_there || for package in $(sfu-node/worker/build.sh --packages); do
       dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
   fi

@@ -2,12 +2,13 @@ import react from '@vitejs/plugin-react';
 import { defineConfig } from 'vite';
 
 /** Where `npm run dev` finds signaling; the built client is served by signaling itself. */
-const signaling = process.env.KCS_SIGNALING ?? 'http://127.0.0.1:8080';
+const signaling = 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [react()],
   base: '/',
-  build: { target: 'es2022', chunkSizeWarningLimit: 800 },
+  // Nothing inlined: the page's policy (CSP) allows files of its own origin only.
+  build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 800 },
   server: {
     proxy: { '/api': signaling, '/socket.io': { target: signaling, ws: true } },
   },

@@ -5,19 +5,19 @@ input (the same, with random edits) may differ only as listed here, all on purpo
 
 1. What `ortc/limits.py` bounds is InvalidRtp: sizes, and numbers that the worker's fields cannot
    hold (a payload type of 1.5 or 300). Node lets JavaScript coerce them when it writes the request.
-2. An array where an object belongs is InvalidRtp, or replaced by `{}` where Node replaces other
-   non-objects (`parameters`). To Node, an array is an object.
+2. An array where an object belongs is InvalidRtp. To JavaScript, an array is an object.
 3. A MIME type with anything but printable ASCII is InvalidRtp. To Node it is merely unsupported.
 4. An optional field of the wrong type that JavaScript finds false (null, false, 0, "") is dropped.
    Node leaves it there, and its serialiser skips it later.
 5. `maxBitrate` and `codecPayloadType` must be numbers; Node does not look at them.
 6. Running out of payload types is UnsupportedError; in Node it is a plain Error.
 7. A `profile-level-id` is six hexadecimal digits; Node's parseInt takes "-bfff6" too.
+8. `get_consumer_rtp_parameters` takes capabilities that were validated (`Transport.consume` does
+   so first, in Node too); Node's validates their codecs once more.
 """
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import tempfile
@@ -27,13 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from kcs_sfu.mediasoup import ortc
 from kcs_sfu.mediasoup.errors import InvalidRtp, UnsupportedError
 from kcs_sfu.mediasoup.ortc import h264
-from kcs_sfu.mediasoup.ortc.validate import validate_and_normalize_router_codec
 from kcs_sfu.mediasoup.scalability_modes import parse_scalability_mode
 from kcs_sfu.mediasoup.supported_rtp_capabilities import (
     supported_codecs,
@@ -42,7 +41,17 @@ from kcs_sfu.mediasoup.supported_rtp_capabilities import (
 
 MEDIASOUP = "3.27.1"
 Json = Any
-Steps = list[list[Json]]
+Results = dict[str, Json]
+many = settings(
+    max_examples=1200,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+# --- The original and ours, side by side ----------------------------------------------------------
 
 
 class Oracle:
@@ -50,17 +59,19 @@ class Oracle:
 
     def __init__(self, directory: Path) -> None:
         script = Path(__file__).with_name("ortc_oracle.js")
-        command = ["node", str(script), str(directory)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["node", str(script), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
-    def ask(self, request: Json) -> Steps:
+    def ask(self, request: Json) -> Results:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        return dict(json.loads(self.process.stdout.readline()))
 
 
 @pytest.fixture(scope="module")
@@ -68,24 +79,553 @@ def oracle(pytestconfig: pytest.Config) -> Iterator[Oracle]:
     """The original, installed from npm into the cache the first time."""
     if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.fail("Node and npm are not installed (Debian: apt-get install nodejs npm)")
-    oracle = Oracle(_node_mediasoup(pytestconfig))
+    oracle = Oracle(node_mediasoup(pytestconfig))
     yield oracle
     oracle.process.communicate(timeout=10)
 
 
-def _node_mediasoup(config: pytest.Config) -> Path:
+def node_mediasoup(config: pytest.Config) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kcs-meetings"
     directory = cache / f"node-mediasoup-{MEDIASOUP}"
     if (directory / "node_modules/mediasoup/node/lib/ortc.js").exists():
         return directory
-    with config.get_terminal_writer_suspended() if False else _shown(config):
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
         print(f"\ninstalling npm's mediasoup {MEDIASOUP} into {directory} ...", flush=True)
     cache.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.mkdtemp(dir=cache)
     command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", scratch]
     done = subprocess.run([*command, f"mediasoup@{MEDIASOUP}"], capture_output=True, text=True)
     if done.returncode:
+        shutil.rmtree(scratch)
         pytest.fail(f"npm could not install mediasoup {MEDIASOUP}:\n{done.stderr}")
     shutil.rmtree(directory, ignore_errors=True)
-    os.rename(scratch, directory)
+    Path(scratch).rename(directory)
     return directory
+
+
+def call(request: Json) -> Results:
+    """What `call` in ortc_oracle.js does, with our functions; other errors than ours get out."""
+    results: Results = {}
+    ssrcs = count(1000, 1000)
+
+    def random_ssrc() -> int:
+        return next(ssrcs)
+
+    def attempt(step: str, action: Callable[[], Json]) -> Json:
+        try:
+            value = action()
+        except InvalidRtp:
+            results[step] = {"error": "TypeError"}
+        except UnsupportedError:
+            results[step] = {"error": "UnsupportedError"}
+        else:
+            results[step] = {"ok": fresh(value)}
+            return value
+
+    kind, pipe, rtx = request["kind"], request["pipe"], request["enableRtx"]
+    router = attempt("router", lambda: ortc.generate_router_rtp_capabilities(request["codecs"]))
+    params = attempt(
+        "params", lambda: ortc.validate_and_normalize_rtp_parameters(request["params"])
+    )
+    caps = attempt("caps", lambda: ortc.validate_and_normalize_rtp_capabilities(request["caps"]))
+    if router is None or params is None:
+        return results
+    mapping = attempt(
+        "mapping",
+        lambda: ortc.get_producer_rtp_parameters_mapping(params, router, random_ssrc=random_ssrc),
+    )
+    if mapping is None:
+        return results
+    attempt("negotiated", lambda: params)
+    consumable = attempt(
+        "consumable", lambda: ortc.get_consumable_rtp_parameters(kind, params, router, mapping)
+    )
+    attempt(
+        "pipe",
+        lambda: ortc.get_pipe_consumer_rtp_parameters(
+            consumable_rtp_parameters=consumable, enable_rtx=rtx, random_ssrc=random_ssrc
+        ),
+    )
+    if caps is None:
+        return results
+    attempt("canConsume", lambda: ortc.can_consume(consumable, caps))
+    attempt(
+        "consumer",
+        lambda: ortc.get_consumer_rtp_parameters(
+            consumable_rtp_parameters=consumable,
+            remote_rtp_capabilities=caps,
+            pipe=pipe,
+            enable_rtx=rtx,
+            random_ssrc=random_ssrc,
+        ),
+    )
+    return results
+
+
+def fresh(value: Json) -> Json:
+    """A copy that shares nothing, with itself neither."""
+    return json.loads(json.dumps(value))
+
+
+def text(value: Json) -> str:
+    """Comparable: Python's own == finds 1 equal to True."""
+    return json.dumps(value, sort_keys=True)
+
+
+def kind_of(result: Json) -> str | None:
+    error = result.get("error")
+    return "UnsupportedError" if error == "Error" else error  # difference 6
+
+
+# --- Well-formed input: routers, browsers, producers ----------------------------------------------
+
+NACKS = [
+    {"type": "nack"},
+    {"type": "nack", "parameter": "pli"},
+    {"type": "ccm", "parameter": "fir"},
+]
+VIDEO_FEEDBACK = [*NACKS, {"type": "goog-remb"}, {"type": "transport-cc"}]
+PROFILES = ["42e01f", "42001f", "4d001f", "640c1f", "64001f", "f4001f", "42f00b", "42e00a", "x", ""]
+
+
+def audio(name: str, rate: int, channels: int | None = None, **parameters: Json) -> Json:
+    codec = {"mimeType": f"audio/{name}", "clockRate": rate, "parameters": parameters}
+    codec["rtcpFeedback"] = [{"type": "transport-cc"}, {"type": "nack"}]
+    return codec | ({"channels": channels} if channels else {})
+
+
+def video(name: str, **parameters: Json) -> Json:
+    parameters = {key.replace("_", "-"): value for key, value in parameters.items()}
+    codec = {"mimeType": f"video/{name}", "clockRate": 90000, "parameters": parameters}
+    return codec | {"rtcpFeedback": VIDEO_FEEDBACK}
+
+
+def avc(profile: str | None, mode: int | str, asymmetry: int | str = 1) -> Json:
+    codec = video("H264", packetization_mode=mode, level_asymmetry_allowed=asymmetry)
+    codec["parameters"] |= {"profile-level-id": profile} if profile is not None else {}
+    return codec
+
+
+OPUS = audio("opus", 48000, 2, minptime=10, useinbandfec=1)
+NARROW = [audio("PCMU", 8000), audio("PCMA", 8000, 1), audio("G722", 8000), audio("CN", 8000)]
+SURROUND = audio(
+    "multiopus", 48000, 6, channel_mapping="0,4,1,2,3,5", num_streams=4, coupled_streams=2
+)
+BROWSERS = {
+    "chrome": [
+        *(OPUS, audio("red", 48000, 2), *NARROW, audio("telephone-event", 48000), SURROUND),
+        *(video("VP8"), video("VP9", profile_id=0), video("VP9", profile_id=2)),
+        *(avc("42001f", 1), avc("42001f", 0), avc("42e01f", 1), avc("42e01f", 0), avc("4d001f", 1)),
+        *(avc("f4001f", 1), avc("64001f", 1), video("AV1", level_idx=5, profile=0, tier=0)),
+        *(video("H265", profile_id=1, level_id="93"), video("ulpfec")),
+    ],
+    "firefox": [
+        *(audio("opus", 48000, 2, stereo=1, maxplaybackrate=48000), *NARROW[:3]),
+        *(audio("telephone-event", 8000, 1), video("VP8", max_fs=12288, max_fr=60)),
+        *(video("VP9", max_fs=12288), avc("42e01f", 1), avc("42e01f", 0), video("AV1")),
+    ],
+    "safari": [
+        *(OPUS, NARROW[0], audio("ISAC", 16000), avc("640c1f", 1), avc("42e01f", 1)),
+        *(avc("640c1f", 0), video("H265"), video("VP8"), video("VP9", profile_id=0), video("AV1")),
+    ],
+}
+NATIVE = [codec for codecs in BROWSERS.values() for codec in codecs]
+ROUTER = [OPUS, video("VP8"), video("VP9", profile_id=2), avc("42e01f", 1), video("AV1")]
+URIS = [*sorted({e["uri"] for e in supported_header_extensions()}), "urn:unknown"]
+IDS = {extension["uri"]: extension["preferredId"] for extension in supported_header_extensions()}
+
+payload_types = st.integers(96, 127)
+router_types = st.one_of(payload_types, st.sampled_from([0, 8, 13]))
+rare = st.sampled_from([False, False, False, False, False, True])
+often = st.sampled_from([True, True, True, True, True, False])
+few = st.sets(st.integers(0, 20), max_size=5)  # positions, drawn at once
+ssrcs = st.integers(1, 2**32 - 1)
+codec_variants = st.one_of(
+    st.sampled_from(NATIVE),
+    st.sampled_from(NATIVE + ROUTER).map(lambda c: c | {"mimeType": c["mimeType"].upper()}),
+    st.builds(
+        avc,
+        st.sampled_from([*PROFILES, None]),
+        st.sampled_from([0, 1, "1", ""]),
+        st.sampled_from([0, 1, "1"]),
+    ),
+)
+
+
+@st.composite
+def router_codecs(draw: st.DrawFn) -> Json:
+    """Codecs of a Router: usually those that we run with, others, some with a payload type."""
+    extra = st.one_of(codec_variants, st.sampled_from(supported_codecs()))
+    codecs = [*(ROUTER if draw(often) else []), *draw(st.lists(extra, max_size=3))]
+    supported = {(c["mimeType"].lower(), c["clockRate"]) for c in supported_codecs()}
+    if draw(often):  # otherwise, one that mediasoup lacks is UnsupportedError
+        codecs = [c for c in codecs if (c["mimeType"].lower(), c["clockRate"]) in supported]
+    chosen = draw(few) if draw(rare) else ()
+    return [
+        codec | {"preferredPayloadType": draw(router_types)} if index in chosen else codec
+        for index, codec in enumerate(codecs)
+    ]
+
+
+@st.composite
+def producer_params(draw: st.DrawFn, kind: str, router: Json) -> Json:
+    """What a browser sends: its own payload types, 1-2 codecs, RTX or not, 0-4 encodings."""
+    candidates = router if draw(often) else NATIVE
+    of_kind = [c for c in candidates if c["mimeType"].lower().startswith(kind)]
+    media_codec = st.sampled_from(of_kind or NATIVE) if draw(often) else codec_variants
+    left_out = draw(few)
+    codecs = []
+    for media in draw(st.lists(media_codec, min_size=1, max_size=2)):
+        payload_type = draw(payload_types)
+        codec = media | {"payloadType": payload_type}
+        codec.pop("preferredPayloadType", None)
+        codecs.append(codec)
+        if kind == "video" and draw(often):
+            apt = draw(payload_types) if draw(rare) else payload_type
+            codecs.append(video("rtx", apt=apt) | {"payloadType": draw(payload_types)})
+    params = {
+        "codecs": draw(st.permutations(codecs)) if draw(rare) else codecs,
+        "headerExtensions": [
+            {"uri": uri, "id": index + 1}
+            for index, uri in enumerate(draw(st.lists(st.sampled_from(URIS), max_size=6)))
+        ],
+        "encodings": draw(st.one_of(single_encodings(), simulcast_encodings())),
+        "rtcp": {"cname": "user@host", "reducedSize": draw(st.booleans())},
+        "mid": "0",
+        "msid": "stream track",
+    }
+    for index, optional in enumerate(("headerExtensions", "encodings", "rtcp", "mid", "msid")):
+        if index in left_out:
+            del params[optional]
+    return params
+
+
+@st.composite
+def single_encodings(draw: st.DrawFn) -> Json:
+    encoding: Json = {"ssrc": draw(ssrcs)}
+    if draw(st.booleans()):
+        encoding["rtx"] = {"ssrc": draw(ssrcs)}
+    if draw(st.booleans()):
+        encoding["scalabilityMode"] = draw(st.sampled_from(["L1T3", "L3T3_KEY", "S2T1", "bad", ""]))
+    if draw(rare):
+        encoding |= {"dtx": True, "codecPayloadType": draw(payload_types)}
+    return [encoding]
+
+
+@st.composite
+def simulcast_encodings(draw: st.DrawFn) -> Json:
+    encodings: Json = []
+    for index in range(draw(st.integers(0, 4))):
+        encoding: Json = {"rid": f"r{index}"} if draw(often) else {"ssrc": draw(ssrcs)}
+        encoding["scalabilityMode"] = draw(st.sampled_from(["L1T3", "L1T2", ""]))
+        if draw(often):
+            encoding["maxBitrate"] = draw(st.integers(0, 10**7))
+        encodings.append(encoding)
+    return encodings
+
+
+@st.composite
+def browser_caps(draw: st.DrawFn) -> Json:
+    """A browser's capabilities, or what mediasoup-client makes of them (the Router's ids)."""
+    codecs: Json = []
+    left_out, without_rtx = draw(few), draw(few)
+    for index, media in enumerate(draw(st.sampled_from(list(BROWSERS.values())))):
+        if index in left_out:
+            continue
+        payload_type = 64 + len(codecs)
+        codecs.append(media | {"preferredPayloadType": payload_type})
+        if media["mimeType"].startswith("video") and index not in without_rtx:
+            codecs.append(
+                video("rtx", apt=payload_type) | {"preferredPayloadType": payload_type + 1}
+            )
+    missing, moved = draw(few), draw(few)
+    extensions = [
+        {"kind": kind, "uri": uri, "preferredId": IDS.get(uri, 13) + (index in moved)}
+        for kind in ("audio", "video")
+        for index, uri in enumerate(URIS)
+        if index not in missing
+    ]
+    return {"codecs": codecs, "headerExtensions": extensions}
+
+
+@st.composite
+def calls(draw: st.DrawFn) -> Json:
+    kind = draw(st.sampled_from(["video", "video", "audio"]))
+    codecs = draw(router_codecs())
+    return {
+        "op": "call",
+        "codecs": codecs,
+        "kind": kind,
+        "params": draw(producer_params(kind, codecs)),
+        "caps": draw(browser_caps()),
+        "pipe": draw(rare),
+        "enableRtx": draw(often),
+    }
+
+
+# --- Broken input ---------------------------------------------------------------------------------
+
+ODD_VALUES: list[Json] = [
+    *(None, True, False, 0, 1, -1, 1.5, 96, 300, 2**31, 2**32, 10**20, "", "x", "1", "96"),
+    *(
+        "audio/opus",
+        "video/H264",
+        "video/",
+        "vidéo/VP8",
+        "video/VP8\n",
+        "video/x/rtx",
+        "videos/rtx",
+    ),
+    *([], {}, [[]], [{}], {"a": 1}, {"ssrc": 1}, {"ssrc": "1"}, "sendrecv", "audio"),
+]
+ODD_KEYS = ["mid", "rtcp", "channels", "apt", "rtx", "ssrc", "preferredEncrypt", "encrypt", "extra"]
+ODD_KEYS += ["direction", "codecPayloadType", "maxBitrate", "cname", "parameters", "rtcpFeedback"]
+
+
+def places(value: Json) -> Iterator[tuple[Json, Json]]:
+    """Every (container, key) below `value`."""
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        yield value, key
+        if isinstance(item, dict | list):
+            yield from places(item)
+
+
+@st.composite
+def broken_calls(draw: st.DrawFn) -> Json:
+    request = fresh(draw(calls()))
+    for _ in range(draw(st.integers(1, 3))):
+        name = draw(st.sampled_from(["codecs", "params", "caps", "params"]))
+        part = {name: request[name]}
+        named = [place for place in places(part) if isinstance(place[1], str)]
+        field = draw(st.sampled_from(sorted({key for _, key in named})))
+        container, key = draw(st.sampled_from([place for place in named if place[1] == field]))
+        if isinstance(container[key], list) and container[key] and draw(st.booleans()):
+            container, key = container[key], 0
+        value = fresh(draw(st.sampled_from(ODD_VALUES)))
+        edit = draw(st.sampled_from(["replace", "replace", "remove", "repeat", "add"]))
+        if edit == "add" and isinstance(container, dict) and container is not part:
+            container[draw(st.sampled_from(ODD_KEYS))] = value
+        elif edit == "repeat" and isinstance(container, list):
+            container.append(fresh(container[key]))
+        elif edit == "remove" and container is not part:
+            del container[key]
+        else:
+            container[key] = value
+        request |= part
+    return request
+
+
+# --- The differences that are listed above --------------------------------------------------------
+
+LARGEST = {"payloadType": 127, "preferredPayloadType": 127, "codecPayloadType": 127}
+LARGEST |= {"id": 255, "preferredId": 255, "channels": 255, "clockRate": 2**32 - 1}
+LARGEST |= {"ssrc": 2**32 - 1, "maxBitrate": 2**53 - 1, "streamId": 65535}
+LARGEST |= {"maxPacketLifeTime": 65535, "maxRetransmits": 65535}
+OBJECTS = {"codecs", "headerExtensions", "encodings", "rtcpFeedback", "parameters", "rtcp", "rtx"}
+STRINGS = {"mid", "msid", "rid", "scalabilityMode", "cname"}
+STEPS_WITH_PARAMS = ("params", "negotiated", "consumable", "pipe", "consumer")
+OPTIONAL = {step: {"mid", "msid"} for step in STEPS_WITH_PARAMS}
+OPTIONAL |= {"codecs": {"preferredPayloadType"}, "rtcp": {"cname"}}
+OPTIONAL["encodings"] = {"ssrc", "rid", "rtx", "codecPayloadType", "scalabilityMode", "maxBitrate"}
+OPTIONAL["sctp"] = {"maxPacketLifeTime", "maxRetransmits"}
+
+
+def refused_on_purpose(value: Json, key: str = "", parent: str = "") -> bool:
+    """Whether `value`, a field `key`, holds something that differences 1, 2, 3 or 5 refuse."""
+    if key in ("maxBitrate", "codecPayloadType") and not isinstance(value, int | float):
+        return bool(value not in (None, ""))
+    if isinstance(value, list):
+        arrays = any(isinstance(item, list) for item in value) and key in OBJECTS
+        return (
+            (key in ("{}", "parameters", "rtcp", "rtx") and parent != "parameters")
+            or arrays
+            or any(refused_on_purpose(item, parent=f"{key}[]") for item in value)
+        )
+    if isinstance(value, dict):
+        return any(refused_on_purpose(item, name, key) for name, item in value.items())
+    if isinstance(value, str):
+        return key == "mimeType" and not (value.isascii() and value.isprintable())
+    if isinstance(value, bool) or value is None:
+        return value is True and key in ("maxBitrate", "codecPayloadType")
+    if parent == "parameters":
+        return isinstance(value, int) and abs(value) >= 2**31
+    if key in LARGEST:
+        return not (isinstance(value, int) and 0 <= value <= LARGEST[key])
+    return bool(abs(value) >= 2**53)
+
+
+def without_dropped(value: Json, where: str) -> Json:
+    """Difference 4, applied to what Node returns for step or field `where`."""
+    if isinstance(value, list):
+        return [without_dropped(item, where) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: without_dropped(item, name)
+        for name, item in value.items()
+        if not (name in OPTIONAL.get(where, ()) and is_false_and_of_wrong_type(item, name))
+    }
+
+
+def is_false_and_of_wrong_type(item: Json, name: str) -> bool:
+    if name in STRINGS:
+        return item in (None, False, 0)
+    return item is None or item is False or item == "" or (item == 0 and name == "rtx")
+
+
+# --- Tests ----------------------------------------------------------------------------------------
+
+
+def test_the_supported_codecs_and_extensions_are_those_of_the_npm_package(oracle: Oracle) -> None:
+    theirs = oracle.ask({"op": "supported"})["supported"]["ok"]
+    ours = {"codecs": supported_codecs(), "headerExtensions": supported_header_extensions()}
+    assert text(ours) == text(theirs)
+
+
+@many
+@given(request=calls())
+def test_a_well_formed_call_negotiates_exactly_as_in_node(oracle: Oracle, request: Json) -> None:
+    theirs = oracle.ask(request)
+    ours = call(fresh(request))
+    event(f"consumer: {kind_of(ours.get('consumer', {'error': 'not reached'}))}")
+    assert list(ours) == list(theirs)
+    for step, result in theirs.items():
+        assert kind_of(ours[step]) == kind_of(result), (step, result)
+        assert text(ours[step].get("ok")) == text(result.get("ok")), step
+
+
+@many
+@given(request=broken_calls())
+def test_broken_input_fails_or_passes_as_in_node_except_where_listed(
+    oracle: Oracle, request: Json
+) -> None:
+    theirs = oracle.ask(request)
+    parts = {name: request[name] for name in ("codecs", "params", "caps")}
+    on_purpose = any(map(refused_on_purpose, parts.values(), ("codecs", "{}", "{}")))
+    ours = call(request)
+    event(f"refused on purpose: {on_purpose}")
+    for step, result in theirs.items():
+        if step not in ours or kind_of(ours[step]) != kind_of(result):
+            assert on_purpose, (step, result, ours.get(step))
+            assert step not in ours or kind_of(ours[step]) == "TypeError", (step, ours[step])
+        elif "ok" in result:
+            assert text(ours[step]["ok"]) == text(without_dropped(result["ok"], step)), step
+
+
+def test_calls_reach_every_step_often_enough_to_mean_something(oracle: Oracle) -> None:
+    reached: dict[str, int] = {}
+
+    @settings(many, max_examples=200)
+    @given(request=calls())
+    def tally(request: Json) -> None:
+        for step, result in call(fresh(request)).items():
+            reached[step] = reached.get(step, 0) + ("ok" in result)
+
+    tally()
+    assert reached["consumer"] >= 40, reached
+    assert reached["pipe"] >= 80, reached
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"codecs": [avc(None, 1)], "params": {"codecs": [avc("", 1) | {"payloadType": 96}]}},
+        {"codecs": [video("VP8") | {"preferredPayloadType": "96"}]},
+        {"caps": {"codecs": [video("VP8") | {"preferredPayloadType": "96"}]}},
+        {"codecs": [video("VP9")], "params": {"codecs": [video("VP9") | {"payloadType": 0}]}},
+    ],
+)
+def test_rare_cases_are_as_in_node(oracle: Oracle, changes: Json) -> None:
+    request: Json = {"op": "call", "codecs": [], "kind": "video", "params": {}, "caps": {}}
+    request |= {"pipe": False, "enableRtx": True} | changes
+    theirs = oracle.ask(request)
+    ours = call(fresh(request))
+    assert {step: (kind_of(r), text(r.get("ok"))) for step, r in ours.items()} == {
+        step: (kind_of(r), text(r.get("ok"))) for step, r in theirs.items()
+    }
+
+
+def test_running_out_of_payload_types_is_unsupported(oracle: Oracle) -> None:
+    request: Json = {"op": "call", "codecs": [video("VP8")] * 17, "kind": "video", "params": {}}
+    request |= {"caps": {}, "pipe": False, "enableRtx": True}
+    assert oracle.ask(request)["router"]["error"] == "Error"
+    assert call(fresh(request))["router"] == {"error": "UnsupportedError"}
+
+
+odd_numbers: st.SearchStrategy[Json] = st.sampled_from(
+    [None, True, False, 0, 1, 7, 65535, 65536, -1, 1.5, "", "1", [], {}]
+)
+
+
+@settings(many, max_examples=300)
+@given(
+    params=st.fixed_dictionaries(
+        {},
+        optional={
+            "streamId": st.one_of(st.integers(0, 1023), odd_numbers),
+            "ordered": st.sampled_from([True, False, None, 1, "yes"]),
+            "maxPacketLifeTime": odd_numbers,
+            "maxRetransmits": odd_numbers,
+        },
+    )
+)
+def test_sctp_stream_parameters_are_checked_as_in_node(oracle: Oracle, params: Json) -> None:
+    theirs = oracle.ask({"op": "sctp", "params": params})["sctp"]
+    on_purpose = refused_on_purpose(params, "{}")
+    try:
+        ours = ortc.validate_and_normalize_sctp_stream_parameters(params)
+    except InvalidRtp:
+        assert theirs.get("error") == "TypeError" or on_purpose
+    else:
+        assert text(ours) == text(without_dropped(theirs["ok"], "sctp"))
+
+
+profile_level_ids = st.one_of(
+    st.sampled_from([*PROFILES, None, 0, 42001, "42E01F", "42e0", "+42e01", " 42e0a", "0x42e0"]),
+    st.builds(
+        "{:02x}{:02x}{:02x}".format,
+        st.sampled_from([0x42, 0x4D, 0x58, 0x64, 0xF4, 0x00]),
+        st.one_of(st.integers(0, 255), st.sampled_from([0, 0x0C, 0x10, 0xE0, 0xF0])),
+        st.sampled_from([10, 11, 12, 31, 52, 9, 0]),
+    ),
+)
+h264_parameters = st.fixed_dictionaries(
+    {},
+    optional={
+        "profile-level-id": profile_level_ids.filter(lambda value: value is not None),
+        "level-asymmetry-allowed": st.sampled_from([0, 1, "1", "0"]),
+    },
+)
+
+
+@settings(many, max_examples=1000)
+@given(a=h264_parameters, b=h264_parameters)
+def test_h264_profiles_compare_and_answer_as_in_node(oracle: Oracle, a: Json, b: Json) -> None:
+    theirs = oracle.ask({"op": "h264", "a": a, "b": b})
+    assert h264.is_same_profile(a, b) is theirs["same"]["ok"]
+    if theirs["same"]["ok"]:
+        assert h264.profile_level_id_for_answer(a, b) == theirs["answer"]["ok"]
+
+
+def test_a_negative_profile_level_id_is_none(oracle: Oracle) -> None:
+    negative = {"profile-level-id": "-bfff6"}
+    assert oracle.ask({"op": "h264", "a": negative, "b": negative})["same"]["ok"]
+    assert not h264.is_same_profile(negative, negative)
+
+
+@settings(many, max_examples=300)
+@given(
+    mode=st.one_of(
+        st.none(),
+        st.from_regex(r"[LSX][0-9]{1,3}T[0-9]{1,3}(_KEY|_KEY_SHIFT|h)?", fullmatch=True),
+        st.sampled_from(["", "L1T٣", "l1t1", "L1T1\n", "xL1T1"]),
+    )
+)
+def test_scalability_modes_are_read_as_in_node(oracle: Oracle, mode: str | None) -> None:
+    theirs = oracle.ask({"op": "scalability", "mode": mode})["scalability"]["ok"]
+    ours = parse_scalability_mode(mode)
+    assert theirs == {
+        "spatialLayers": ours.spatial_layers,
+        "temporalLayers": ours.temporal_layers,
+        "ksvc": ours.ksvc,
+    }

@@ -1,6 +1,8 @@
 """A developer's view of a running system: tokens, meetings, and the nodes' own statistics."""
 
 import aiohttp
+from redis.asyncio import Redis
+
 from kcs_contracts.ids import MeetingId, ParticipantId
 from kcs_contracts.node_api import (
     OPS_PATH,
@@ -13,11 +15,9 @@ from kcs_contracts.node_api import (
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Assignment, RoomSnapshot
 from kcs_contracts.tickets import TicketSigner
+from kcs_dev.stack import LocalStack
 from kcs_signaling.keys import load_key
 from kcs_signaling.tokens import Tokens
-from redis.asyncio import Redis
-
-from kcs_dev.stack import LocalStack
 
 
 async def access_token(url: str, user_id: str, name: str) -> str:

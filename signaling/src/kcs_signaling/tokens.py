@@ -20,9 +20,6 @@ from typing import Annotated, Any, Literal, Protocol, TypeVar
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from kcs_contracts.ids import MeetingId, MeetingIdText, UserId, UserIdText
-from kcs_contracts.models import Contract
-from kcs_contracts.rooms import Role
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -32,6 +29,9 @@ from pydantic import (
     ValidationError,
 )
 
+from kcs_contracts.ids import MeetingId, MeetingIdText, UserId, UserIdText
+from kcs_contracts.models import Contract
+from kcs_contracts.rooms import Role
 from kcs_signaling.errors import AccessDenied
 from kcs_signaling.identity import Identity
 from kcs_signaling.ports import Meeting

@@ -19,7 +19,7 @@ const ENCODINGS: Record<Source, Encoding> = {
   },
   camera: {
     codec: 'video/VP8',
-    codecOptions: { videoGoogleStartBitrate: 600 },
+    codecOptions: { videoGoogleStartBitrate: 1000 },
     encodings: [
       { scaleResolutionDownBy: 4, maxBitrate: 100_000 },
       { scaleResolutionDownBy: 2, maxBitrate: 300_000 },

@@ -1,8 +1,8 @@
 """Placement: which node hosts which meeting, who is in it and what they send, in Redis.
 
-`Placement` is the client of the Redis function library `kcs` (`kcs.lua`), which makes each change
-atomic and publishes it on the meeting's bus in the same step; `Bus` listens. `connect` makes the
-Redis client that both want. Signaling, the SFU nodes and the operator use the same client.
+`Placement` is the client of the Redis function library `kcs` (`library/*.lua`), which makes each
+change atomic and publishes it on the meeting's bus in the same step; `Bus` listens. `connect`
+makes the Redis client that both want. Signaling, the SFU nodes and the operator use the same one.
 """
 
 from kcs_contracts.placement.bus import Bus

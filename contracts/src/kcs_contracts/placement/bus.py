@@ -1,12 +1,34 @@
-"""The bus of a replica: one Redis connection that hears the meetings that it has sockets in."""
+"""The bus of a replica: one Redis connection that hears the meetings that it has sockets in.
 
+It works on a plain connection rather than on redis-py's `PubSub`, which reconnects from whichever
+task notices a failure: here only the one task that reads does. Redis answers in order, so the
+echo of a `PING` says that the subscriptions sent before it are in force.
+"""
+
+import asyncio
+import random
 from collections.abc import Callable
+from functools import partial
+from itertools import count
 from types import TracebackType
+from typing import Any
 
+import structlog
+from pydantic import ValidationError
 from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
 
-from kcs_contracts.events import Published
+from kcs_contracts.events import PUBLISHED, Published, bus_channel
 from kcs_contracts.ids import MeetingId
+
+log = structlog.get_logger(__name__)
+
+_QUIET_S = 5.0
+"""Nothing heard for so long: ask whether the other side is there; again: it is not."""
+_BACKOFF_S = (0.05, 2.0)
+_ALIVE = "alive"
+_RESUBSCRIBED = "resubscribed"
 
 
 class Bus:
@@ -19,12 +41,23 @@ class Bus:
 
     def __init__(self, redis: Redis, on_gap: Callable[[MeetingId], None]):
         """`on_gap(meeting_id)`: events may be lost, read the snapshot again."""
+        self._redis, self._on_gap = redis, on_gap
+        self._meetings: dict[str, tuple[MeetingId, Callable[[Published], None]]] = {}
+        self._echoes: dict[str, Callable[[], None]] = {}
+        self._numbers = count(1)
+        self._connection: AbstractConnection | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Starts the one task that reads; does not wait for Redis."""
+        self._task = asyncio.create_task(self._run(), name="kcs-bus")
 
     async def close(self) -> None:
-        """Stops the task and closes the connection. A `subscribe` that waits is cancelled."""
+        """Stops the task, which closes the connection. Nobody may wait in `subscribe` then."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
 
     async def __aenter__(self) -> "Bus":
         await self.start()
@@ -43,8 +76,120 @@ class Bus:
     ) -> None:
         """Returns when Redis has confirmed: a snapshot read from then on misses nothing.
 
-        Waits as long as Redis is away. A second one for the same meeting replaces the first.
+        Waits as long as Redis is away; a caller that gives up unsubscribes. A second one for the
+        same meeting replaces the first.
         """
+        channel, echo = bus_channel(meeting_id), str(next(self._numbers))
+        confirmed = asyncio.Event()
+        self._meetings[channel] = (meeting_id, on_published)
+        self._echoes[echo] = confirmed.set
+        try:
+            await self._send(("SUBSCRIBE", channel), ("PING", echo))
+            await confirmed.wait()
+        finally:
+            self._echoes.pop(echo, None)
 
     async def unsubscribe(self, meeting_id: MeetingId) -> None:
         """Nothing of that meeting is heard from now on."""
+        channel = bus_channel(meeting_id)
+        if self._meetings.pop(channel, None) is not None:
+            await self._send(("UNSUBSCRIBE", channel))
+
+    async def _run(self) -> None:
+        pause, upper = _BACKOFF_S
+        reconnecting = False
+        while True:
+            pool = self._redis.connection_pool
+            connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.connect()  # type: ignore[no-untyped-call]
+                pause = _BACKOFF_S[0]
+                await self._take_up(connection, reconnecting)
+                await self._read(connection)
+            except Exception as error:  # whatever it is, a replica without a bus is worse
+                expected = isinstance(error, RedisError | OSError)
+                log.warning("bus_disconnected", error=str(error), exc_info=not expected)
+            finally:
+                self._connection = None
+                await connection.disconnect(nowait=True)
+            reconnecting = True
+            await asyncio.sleep(pause * random.uniform(0.5, 1))
+            pause = min(pause * 2, upper)
+
+    async def _take_up(self, connection: AbstractConnection, reconnecting: bool) -> None:
+        """Subscribes again to all, then echoes for whoever waits, then tells of the gap."""
+        if reconnecting:
+            lost = [meeting_id for meeting_id, _ in self._meetings.values()]
+            self._echoes[_RESUBSCRIBED] = partial(self._tell_gaps, lost)
+        commands: list[tuple[str, ...]] = [("PING", echo) for echo in self._echoes]
+        if self._meetings:
+            commands.insert(0, ("SUBSCRIBE", *self._meetings))
+        self._connection = connection
+        await self._send(*commands)
+
+    async def _send(self, *commands: tuple[str, ...]) -> None:
+        """Sends if connected; if not, `_take_up` makes good for it."""
+        connection = self._connection
+        if connection is None or not connection.is_connected or not commands:
+            return
+        try:
+            await connection.send_packed_command(
+                connection.pack_commands(commands), check_health=False
+            )
+        except RedisError as error:
+            log.info("bus_send_failed", error=str(error))  # the reader notices and reconnects
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        """Until the connection breaks, or stays silent for twice `_QUIET_S`."""
+        quiet = 0
+        while True:
+            reply = await connection.read_response(
+                timeout=_QUIET_S, disconnect_on_error=False, push_request=True
+            )
+            if reply is not None:
+                quiet = 0
+                self._hear(reply)
+            elif quiet:
+                raise ConnectionResetError("Redis does not answer")
+            else:
+                quiet += 1
+                await self._send(("PING", _ALIVE))
+
+    def _hear(self, reply: Any) -> None:
+        # a PING's echo is a list in RESP2 (["pong", echo]), plain text in RESP3
+        words = (
+            [_text(word) for word in reply] if isinstance(reply, list) else ["pong", _text(reply)]
+        )
+        if words[0] == "message":
+            self._hear_message(words[1], words[2])
+        elif words[0] == "pong" and (confirmed := self._echoes.pop(words[1], None)):
+            confirmed()
+
+    def _hear_message(self, channel: str, data: str) -> None:
+        if channel not in self._meetings:
+            return
+        meeting_id, on_published = self._meetings[channel]
+        try:
+            published = PUBLISHED.validate_json(data)
+        except ValidationError as error:
+            # a newer replica's event, perhaps: what it changed is in the snapshot
+            log.warning("bus_message_unknown", meeting_id=meeting_id, error=str(error))
+            self._tell_gaps([meeting_id])
+            return
+        try:
+            on_published(published)
+        except Exception:
+            log.exception("bus_handler_failed", meeting_id=meeting_id)
+
+    def _tell_gaps(self, meeting_ids: list[MeetingId]) -> None:
+        for meeting_id in meeting_ids:
+            if bus_channel(meeting_id) not in self._meetings:
+                continue
+            try:
+                self._on_gap(meeting_id)
+            except Exception:
+                log.exception("bus_gap_handler_failed", meeting_id=meeting_id)
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)

@@ -1,4 +1,4 @@
-"""Calls of the Redis functions in `kcs.lua`: loading the library, and cancellation kept out.
+"""Calls of the Redis functions in `library/`: loading the library, and cancellation kept out.
 
 Redis must be a single server (with replicas if wanted), not a cluster: the functions compute
 their keys. The time is Redis's own, so that no clock of a caller decides about a lease.
@@ -6,7 +6,7 @@ their keys. The time is Redis's own, so that no clock of a caller decides about 
 
 import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from importlib.resources import files
 from typing import Any, TypeVar, cast
 
@@ -17,18 +17,20 @@ from kcs_contracts.placement.errors import MeetingFull, MeetingIsOver, NotInMeet
 
 T = TypeVar("T")
 
-SOURCE = files(__package__).joinpath("kcs.lua").read_text(encoding="utf-8")
+_PARTS = ("base", "choice", "meetings", "nodes", "people", "streams")
+_FOLDER = files(__package__) / "library"
+SOURCE = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in _PARTS)
 
 
 def _version(source: str) -> int:
     found = re.search(r"^local VERSION = (\d+)$", source, re.MULTILINE)
     if found is None:
-        raise ValueError("kcs.lua has no VERSION line")
+        raise ValueError("base.lua has no VERSION line")
     return int(found[1])
 
 
 VERSION = _version(SOURCE)
-"""Of the library in this package. Whoever changes `kcs.lua` adds one."""
+"""Of the library in this package. Whoever changes the library adds one."""
 
 _REFUSALS = {
     "ended": MeetingIsOver,
@@ -83,7 +85,7 @@ class Functions:
         await self._load()
         return cast("list[Any]", await self._redis.fcall(function, 0, *args))
 
-    async def _whole(self, call: Coroutine[Any, Any, T]) -> T:
+    async def _whole(self, call: Awaitable[T]) -> T:
         """Lets the call end even when its caller is cancelled.
 
         A cancelled redis-py call closes its connection at best; cancelled while it waits for the

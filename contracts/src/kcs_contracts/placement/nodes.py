@@ -1,11 +1,14 @@
 """Nodes: the lease that each renews itself, and the operator's drain marks."""
 
+import json
 from collections.abc import Sequence
-from itertools import chain
 
 from kcs_contracts.ids import BootId, MeetingId, NodeName
+from kcs_contracts.models import JsonObject
 from kcs_contracts.placement.functions import Functions
 from kcs_contracts.placement.models import Hosted, NodeLease, NodeView, Renewal
+
+_CAPABILITIES = "kcs:rtp_capabilities"
 
 
 class Nodes(Functions):
@@ -19,7 +22,9 @@ class Nodes(Functions):
         stored one counts as `reset_media(reason="worker_died")`. A second boot of the node's
         name replaces the first, whose renewals are refused from then on.
         """
-        claims = chain.from_iterable((h.meeting_id, h.epoch, h.generation) for h in hosted)
+        claims: list[str | int] = []
+        for one in hosted:
+            claims += [one.meeting_id, one.epoch, one.generation]
         draining, superseded, stale = await self._call(
             "kcs_renew",
             lease.node,
@@ -50,6 +55,19 @@ class Nodes(Functions):
     async def undrain(self, node: NodeName) -> None:
         """Takes the mark away."""
         await self._call("kcs_drain", node, 0)
+
+    async def publish_capabilities(self, rtp_capabilities: JsonObject) -> None:
+        """Told by a node at its start, and now and then in case of a flush.
+
+        The routers' RTP capabilities follow from the version, so the last node's hold for all.
+        """
+        await self._whole(self._redis.set(_CAPABILITIES, json.dumps(rtp_capabilities)))
+
+    async def capabilities(self) -> JsonObject | None:
+        """The RTP capabilities that a node published last; None when none did."""
+        text = await self._whole(self._redis.get(_CAPABILITIES))
+        found: JsonObject | None = None if text is None else json.loads(text)
+        return found
 
     async def nodes(self) -> list[NodeView]:
         """All nodes that renewed within the last hour, by name."""

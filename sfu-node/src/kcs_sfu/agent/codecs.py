@@ -6,7 +6,10 @@ Source: https://mediasoup.org/documentation/v3/mediasoup/rtp-parameters-and-capa
 """
 
 from collections.abc import Sequence
+from functools import cache
 
+from kcs_contracts.models import JsonObject
+from kcs_sfu.mediasoup import ortc
 from kcs_sfu.mediasoup.rtp_parameters import RouterRtpCodecCapability
 
 _VIDEO_CLOCK_HZ = 90_000
@@ -38,3 +41,18 @@ MEDIA_CODECS: Sequence[RouterRtpCodecCapability] = (
     },
     {"kind": "video", "mimeType": "video/AV1", "clockRate": _VIDEO_CLOCK_HZ},
 )
+
+
+_ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
+
+
+@cache
+def rtp_capabilities() -> JsonObject:
+    """What every router of this version can do, as browsers load it into their device. Read only.
+
+    Without abs-capture-time: mediasoup-client before 3.24 claims that it sends it though browsers
+    do not, and the worker then waits for it for ever and never changes a simulcast layer.
+    """
+    capabilities = ortc.generate_router_rtp_capabilities(list(MEDIA_CODECS))
+    extensions = [e for e in capabilities["headerExtensions"] if e["uri"] != _ABS_CAPTURE_TIME]
+    return {"codecs": capabilities["codecs"], "headerExtensions": extensions}

@@ -14,6 +14,7 @@ from kcs_sfu.mediasoup.errors import (
     ChannelClosed,
     InvalidRtp,
     InvalidStateError,
+    NotFoundError,
     ObjectClosed,
     RequestRejected,
     RequestTimeout,
@@ -46,7 +47,7 @@ class BatchRefused(AgentError):
 
 def not_found(what: str, text_id: str = "") -> OperationFailed:
     """The participant has no such thing; also the answer for somebody else's."""
-    return OperationFailed("NOT_FOUND", f"no such {what} of this participant: {text_id}".rstrip(": "))
+    return OperationFailed("NOT_FOUND", f"this participant has no such {what} {text_id}".rstrip())
 
 
 def node_error(error: Exception) -> NodeError:
@@ -54,7 +55,7 @@ def node_error(error: Exception) -> NodeError:
     match error:
         case AgentError():
             return error.error
-        case ObjectClosed():
+        case ObjectClosed() | NotFoundError():
             return NodeError(code="NOT_FOUND", message="it was closed meanwhile")
         case ChannelClosed() | RequestTimeout():
             return NodeError(code="UNAVAILABLE", message="the media worker does not answer")

@@ -6,6 +6,7 @@ by the driver's `Closed` event.
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -22,7 +23,8 @@ from kcs_sfu.mediasoup.errors import NotFoundError, UnsupportedError
 from kcs_sfu.mediasoup.events import Closed, DtlsStateChange, IceStateChange
 from kcs_sfu.mediasoup.producer import Producer
 from kcs_sfu.mediasoup.rtp_parameters import RtpCapabilities, RtpParameters
-from kcs_sfu.mediasoup.webrtc_transport import DtlsParameters, WebRtcTransport
+from kcs_sfu.mediasoup.transport_types import DtlsParameters
+from kcs_sfu.mediasoup.webrtc_transport import WebRtcTransport
 
 if TYPE_CHECKING:
     from kcs_sfu.agent.room import Room
@@ -44,8 +46,10 @@ class Participant:
         self.consumers: dict[str, Consumer] = {}
         self._by_producer: dict[str, Consumer] = {}
         self._recv_span: RouterSpan | None = None
-        self._opening = 0
+        self._opening: Counter[str] = Counter()
         self._disconnected_at: dict[str, float] = {}
+        self._quiet = False
+        """Whoever closes it knows: its producers' ends need no report."""
         self.closed = False
 
     # --- transports --------------------------------------------------------------------------
@@ -64,12 +68,12 @@ class Participant:
         if self.closed:
             transport.close()
             raise not_found("participant", self.id)
-        older = self.transports.pop(direction, None)
-        if older is not None:
-            older.close()
+        older = self.transports.get(direction)
         self.transports[direction] = transport
         if direction == "recv":
             self._recv_span = span
+        if older is not None:
+            older.close()
         transport.on(Closed, lambda _: self._transport_closed(direction, transport))
         transport.on(IceStateChange, lambda event: self._ice_changed(transport, event.state))
         transport.on(DtlsStateChange, lambda event: self._dtls_changed(transport, event.state))
@@ -185,9 +189,12 @@ class Participant:
 
     # --- closing -----------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """Closes all that the participant has and takes it out of the room; reports nothing."""
-        self.closed = True
+    def close(self, *, quiet: bool = True) -> None:
+        """Closes all that the participant has and takes it out of the room.
+
+        Not quiet: placement is told of the producers that ended.
+        """
+        self.closed, self._quiet = True, quiet
         for transport in list(self.transports.values()):
             transport.close()
         self._room.forget(self)
@@ -200,25 +207,25 @@ class Participant:
     @contextmanager
     def _room_for(self, count: int, limit: int, what: str) -> Iterator[None]:
         """Counts what is being opened, so that a batch cannot pass the limit all at once."""
-        if count + self._opening >= limit:
+        if count + self._opening[what] >= limit:
             raise OperationFailed("LIMIT", f"a participant has at most {limit} {what}")
-        self._opening += 1
+        self._opening[what] += 1
         try:
             yield
         finally:
-            self._opening -= 1
+            self._opening[what] -= 1
 
     def _transport_closed(self, direction: Direction, transport: WebRtcTransport) -> None:
         self._disconnected_at.pop(transport.id, None)
         if self.transports.get(direction) is transport:
             del self.transports[direction]
-        if not self.transports and not self.closed and not transport.router.closed:
-            self.close()
+        if not self.transports and not self.closed and not transport.router.worker.closed:
+            self.close(quiet=False)
 
     def _producer_closed(self, producer: Producer, event: Closed) -> None:
         self.producers.pop(producer.id, None)
-        told = self.closed or event.reason != "transportclose"
-        self._room.producer_gone(self.id, ProducerId(producer.id), report=not told)
+        report = event.reason == "transportclose" and not self._quiet
+        self._room.producer_gone(self.id, ProducerId(producer.id), report)
 
     def _consumer_closed(
         self, consumer: Consumer, span: RouterSpan, piped: ProducerId | None, _: Closed

@@ -7,8 +7,7 @@ routers, participants and the task that builds them.
 
 import asyncio
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Coroutine
 
 import structlog
 
@@ -24,8 +23,6 @@ from kcs_sfu.mediasoup.errors import MediasoupError
 _log = structlog.get_logger(__name__)
 _USABLE_S = 2.0
 """How long an operation waits for a room that is being built."""
-_TOLD_S = 1.0
-"""How long a rebuilt room waits until placement knows; then it serves, and goes on telling."""
 _RETRY_S = 0.05
 
 
@@ -36,11 +33,12 @@ class Room:
         self,
         meeting_id: MeetingId,
         epoch: Epoch,
+        generation: Generation,
         pool: WorkerPool,
         reporter: Reporter,
         consumers_per_worker: int,
     ):
-        self.meeting_id, self.epoch, self.generation = meeting_id, epoch, Generation(0)
+        self.meeting_id, self.epoch, self.generation = meeting_id, epoch, generation
         self.participants: dict[ParticipantId, Participant] = {}
         self.senders: dict[str, ParticipantId] = {}
         """Producers of the room, and who sends them."""
@@ -48,19 +46,22 @@ class Room:
         self._pool, self._reporter, self._limit = pool, reporter, consumers_per_worker
         self._spans: list[RouterSpan] = []
         self.speakers = self._new_speakers()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._built = self._start(self._build)
+        self._usable, self._closed = asyncio.Event(), False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._start(self._build(tell=False))
 
     # --- the media plane ---------------------------------------------------------------------
 
     @property
     def home(self) -> RouterSpan:
         """The router that everybody sends to."""
+        if not self._spans:
+            raise _rebuilding()
         return self._spans[0]
 
     @property
     def broken(self) -> bool:
-        """One of its workers died and the rebuilding has not begun."""
+        """One of its workers died, and it is not being rebuilt yet."""
         return any(span.router.closed for span in self._spans)
 
     async def usable(self) -> None:
@@ -69,19 +70,20 @@ class Room:
         Raises:
             OperationFailed: UNAVAILABLE, there is no worker to build it on yet.
         """
-        if self._built.done() and not self._built.cancelled() and not self.broken:
-            return
-        with suppress(TimeoutError, asyncio.CancelledError):
-            await asyncio.wait({self._built}, timeout=_USABLE_S)
-        if not self._built.done() or self._built.cancelled() or self.broken:
-            raise OperationFailed("UNAVAILABLE", "the room's media worker is being restarted")
+        if self.broken:
+            self._usable.clear()  # the pool is about to say so
+        if not self._usable.is_set():
+            try:
+                await asyncio.wait_for(self._usable.wait(), _USABLE_S)
+            except TimeoutError:
+                raise _rebuilding() from None
 
     def rebuild(self) -> None:
         """Starts the next generation on a live worker; all media of the old one is gone."""
         self._close_media()
+        self._usable.clear()
         self.generation = Generation(self.generation + 1)
-        self.speakers = self._new_speakers()
-        self._built = self._start(self._build)
+        self._start(self._build(tell=True))
 
     async def span_to_receive(self) -> RouterSpan:
         """The router for a new receiver: the home, or another worker's when the home is full."""
@@ -92,15 +94,15 @@ class Room:
         slot, used = self._pool.least_loaded(), [span.slot for span in self._spans]
         if slot is None or slot in used or slot.consumers + expected > self._limit:
             return min(self._spans, key=lambda span: span.slot.consumers)
+        generation = self.generation
         span = await RouterSpan.open(slot)
+        if generation != self.generation or self._closed:
+            span.close()
+            raise _rebuilding()
         self._spans.append(span)
         return span
 
     # --- participants ------------------------------------------------------------------------
-
-    def participant(self, participant_id: ParticipantId) -> Participant | None:
-        """The participant, when it has anything here."""
-        return self.participants.get(participant_id)
 
     def admit(self, participant_id: ParticipantId) -> Participant:
         """The participant, new if it was not here."""
@@ -122,48 +124,54 @@ class Room:
     ) -> None:
         """A producer closed; reported to placement when nobody asked for it."""
         self.senders.pop(producer_id, None)
-        if report and not self.home.router.closed:
+        if report and not self.home.router.worker.closed:
             self._reporter.producer_closed(self.meeting_id, participant_id, producer_id)
+
+    def close_idle_transports(self, idle_s: float) -> None:
+        """Closes transports whose browser has been gone for so long."""
+        for participant in list(self.participants.values()):
+            participant.close_idle_transports(idle_s)
 
     def close(self) -> None:
         """Closes all; nothing is reported: whoever closes a room knows."""
+        self._closed = True
         self._close_media()
 
     # --- building ----------------------------------------------------------------------------
 
-    async def _build(self) -> None:
-        while not await self._built_home():
-            await asyncio.sleep(_RETRY_S)
-        if self.generation > 0:
-            telling = self._start(self._tell_reset)
-            await asyncio.wait({telling}, timeout=_TOLD_S)
+    async def _build(self, *, tell: bool) -> None:
+        self._spans.append(await self._open_home())
+        if tell:
+            # Before anybody can produce: placement forgets the producers of older generations.
+            await self._reporter.media_reset(self.meeting_id, self.epoch, self.generation)
+        self._usable.set()
 
-    async def _built_home(self) -> bool:
-        slot = await self._pool.pick()
-        try:
-            span = await RouterSpan.open(slot)
-        except MediasoupError as error:
-            _log.warning("room_build_failed", meeting=self.meeting_id, error=str(error))
-            return False
-        try:
-            await self.speakers.open(span.router)
-        except MediasoupError as error:
-            span.close()
-            _log.warning("room_build_failed", meeting=self.meeting_id, error=str(error))
-            return False
-        except BaseException:
-            span.close()
-            raise
-        self._spans.append(span)
-        return True
+    async def _open_home(self) -> RouterSpan:
+        while True:
+            slot = await self._pool.pick()
+            span = None
+            try:
+                span = await RouterSpan.open(slot)
+                self.speakers = self._new_speakers()
+                await self.speakers.open(span.router)
+            except BaseException as error:
+                if span is not None:
+                    span.close()
+                if not isinstance(error, MediasoupError):
+                    raise
+                _log.warning("room_build_failed", meeting=self.meeting_id, error=str(error))
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return span
 
-    async def _tell_reset(self) -> None:
-        await self._reporter.media_reset(self.meeting_id, self.epoch, self.generation)
+    def _new_speakers(self) -> SpeakerWatch:
+        return SpeakerWatch(
+            self.senders.get, lambda who: self._reporter.speaker(self.meeting_id, who)
+        )
 
     def _close_media(self) -> None:
         for task in self._tasks:
             task.cancel()
-        self._tasks.clear()
         self.speakers.close()
         for participant in list(self.participants.values()):
             participant.close()
@@ -172,5 +180,17 @@ class Room:
         self._spans.clear()
         self.senders.clear()
 
-    def _start(self, run: "Callable[[], object]") -> asyncio.Task[None]:
-        raise NotImplementedError
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("room_task_failed", meeting=self.meeting_id, exc_info=error)
+
+
+def _rebuilding() -> OperationFailed:
+    return OperationFailed("UNAVAILABLE", "the room's media worker is being restarted")

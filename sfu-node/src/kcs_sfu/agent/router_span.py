@@ -11,7 +11,8 @@ import asyncio
 from kcs_contracts.ids import ProducerId
 from kcs_sfu.agent.codecs import MEDIA_CODECS
 from kcs_sfu.agent.workers import WorkerSlot
-from kcs_sfu.mediasoup.router import PipeToRouterResult, Router
+from kcs_sfu.mediasoup.pipes import PipeToRouterResult
+from kcs_sfu.mediasoup.router import Router
 from kcs_sfu.mediasoup.webrtc_server import WebRtcServer
 
 

@@ -15,7 +15,7 @@ import structlog
 from kcs_sfu.agent.settings import MediaSettings
 from kcs_sfu.mediasoup.errors import ChannelClosed, MediasoupError
 from kcs_sfu.mediasoup.events import Died
-from kcs_sfu.mediasoup.transport import ListenInfo
+from kcs_sfu.mediasoup.transport_types import ListenInfo
 from kcs_sfu.mediasoup.webrtc_server import WebRtcServer
 from kcs_sfu.mediasoup.worker import Worker, WorkerSettings
 
@@ -92,7 +92,7 @@ class WorkerPool:
         self._supervisors = [asyncio.create_task(self._supervise(slot)) for slot in self.slots]
 
     async def close(self) -> None:
-        """Ends the workers and waits until their processes are gone. Rooms must be closed before."""
+        """Ends the workers, whose rooms are closed; returns when the processes are gone."""
         for task in self._supervisors:
             task.cancel()
         await asyncio.gather(*self._supervisors, return_exceptions=True)

@@ -3,7 +3,7 @@
 Each message is a flatbuffer (`message.fbs`) behind its length in 4 bytes. Requests of one loop
 iteration leave in one send. The worker answers in order, and a notification may refer to what the
 answer before it created: so a notification that arrives together with an answer waits until the
-task that asked has run (mediasoup's issue 510).
+task that asked has run (mediasoup's issue 510), and whoever waits for that task.
 
 Nothing is left hanging: every request ends in an answer, RequestTimeout, or the error that the
 channel was closed with. A caller that is cancelled only stops waiting; the late answer is ignored.
@@ -12,7 +12,6 @@ channel was closed with. A caller that is cancelled only stops waiting; the late
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
 
 from kcs_sfu.mediasoup import flat
 from kcs_sfu.mediasoup.encode import Packable, encode_notification, encode_request
@@ -27,6 +26,8 @@ from kcs_sfu.mediasoup.errors import (
 )
 from kcs_sfu.mediasoup.fbs.Message.Body import Body as MessageBody
 from kcs_sfu.mediasoup.fbs.Request.Method import Method
+from kcs_sfu.mediasoup.flat import Reply, slots, unpack_u32
+from kcs_sfu.mediasoup.notifications import Notification, NotificationReader
 from kcs_sfu.mediasoup.process import WorkerProcess
 
 logger = logging.getLogger(__name__)
@@ -35,16 +36,15 @@ worker_logger = logging.getLogger("kcs_sfu.mediasoup.worker")
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 """The worker's own limit (`MESSAGE_MAX_LEN` of Node's Channel)."""
 
+HANDSHAKE_ID = "driver-handshake"
+"""An id that no object has; the worker's complaint about it is expected and kept from the log."""
+
+_HOPS = 3
+"""Turns of the loop from an answer until code that waits for it through a gather() has run."""
+
 _RESPONSE, _NOTIFICATION, _LOG = MessageBody.Response, MessageBody.Notification, MessageBody.Log
 _METHOD_NAMES = {v: k for k, v in vars(Method).items() if isinstance(v, int)}
 _REJECTIONS = {"TypeError": RejectedTypeError, "NotFoundError": NotFoundError}
-
-
-class Reply(NamedTuple):
-    """The body of an accepted answer: a table at `pos`, or none (`pos` is 0)."""
-
-    buf: bytes
-    pos: int
 
 
 Handler = Callable[[int, bytes, int], None]
@@ -67,10 +67,13 @@ class Channel:
         self._pending: dict[int, _Pending] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self._next_id = 0
+        self._transports: list[asyncio.BaseTransport] = []
         self._outbox: list[bytes] = []
         self._rest = b""
+        self._notifications = NotificationReader()
         self._answered = False
-        self._late: list[tuple[bytes, int, bytes, int]] = []
+        self._late: list[Notification] = []
+        self._late_batches = 0
 
     async def open(self, process: WorkerProcess) -> None:
         """Takes over the process's two sockets."""
@@ -78,9 +81,11 @@ class Channel:
         self._writer, _ = await self._loop.create_unix_connection(
             asyncio.Protocol, sock=process.to_worker
         )
-        self._reader, _ = await self._loop.create_unix_connection(
+        self._transports.append(self._writer)
+        reader, _ = await self._loop.create_unix_connection(
             lambda: _Inbound(self), sock=process.from_worker
         )
+        self._transports.append(reader)
 
     @property
     def closed(self) -> bool:
@@ -97,7 +102,7 @@ class Channel:
     def request(
         self, method: int, handler_id: str = "", body_type: int = 0, body: Packable | None = None
     ) -> "asyncio.Future[Reply]":
-        """Sends a request by the naive encoder; the future fails with RequestRejected and others."""
+        """Sends a request by the naive encoder; its future may fail with RequestRejected."""
         self.check()
         request_id = self.next_id()
         frame = encode_request(request_id, method, handler_id, body_type, body)
@@ -175,36 +180,45 @@ class Channel:
         pos, end = 0, len(data)
         try:
             while end - pos >= 4:
-                size = flat.u32(data, pos)
+                (size,) = unpack_u32(data, pos)
                 if size > MAX_MESSAGE_BYTES:
                     raise ValueError(f"a message of {size} bytes is announced")
                 if end - pos - 4 < size:
                     break
+                notification = self._notifications.read_known(data, pos + 4, size)
                 pos += 4 + size
-                self._message(data[pos - size : pos])
+                if notification is not None:
+                    self._notification(notification)
+                else:
+                    self._message(data[pos - size : pos])
                 if self._error is not None:
                     return
         except flat.READ_ERRORS as error:
             self._garbled(error)
         self._rest = data[pos:]
         self._answered = False
+        if self._late:
+            batch, self._late = self._late, []
+            self._late_batches += 1
+            self._loop.call_soon(self._deliver_late, batch, _HOPS)
 
     def _message(self, buf: bytes) -> None:
-        root = flat.u32(buf, 0)
-        fields = flat.slots(buf, root)
+        (root,) = unpack_u32(buf, 0)
+        fields = slots(buf, root)
         kind = buf[root + fields[0]]
-        body = flat.follow(buf, root + fields[1])
-        if kind == _RESPONSE:
+        body = root + fields[1]
+        body += unpack_u32(buf, body)[0]
+        if kind == _NOTIFICATION:
+            self._notification(self._notifications.read(buf, body))
+        elif kind == _RESPONSE:
             self._response(buf, body)
-        elif kind == _NOTIFICATION:
-            self._notification(buf, body)
         elif kind == _LOG:
-            self._log(flat.text(buf, body + flat.slots(buf, body)[0]))
+            self._log(flat.text(buf, body + slots(buf, body)[0]))
         else:
             raise ValueError(f"message of unknown kind {kind}")
 
     def _response(self, buf: bytes, pos: int) -> None:
-        fields = flat.slots(buf, pos)
+        fields = slots(buf, pos)
         future, method, _ = self._pending.pop(flat.u32(buf, pos + fields[0]), (None, -1, 0.0))
         if fields[1] and buf[pos + fields[1]]:
             if future is not None and not future.done():
@@ -220,23 +234,23 @@ class Channel:
         else:
             logger.debug("%s refused: %s", _METHOD_NAMES.get(method, "late request"), reason)
 
-    def _notification(self, buf: bytes, pos: int) -> None:
-        fields = flat.slots(buf, pos)
-        handler_id = flat.raw(buf, pos + fields[0])
-        event = buf[pos + fields[1]]
-        body = flat.follow(buf, pos + fields[3]) if fields[3] else 0
-        if self._answered or self._late:
+    def _notification(self, notification: Notification) -> None:
+        if self._answered or self._late_batches:
             # The object that it is for may be made by the task that waits for the answer.
-            if not self._late:
-                self._loop.call_soon(self._deliver_late)
-            self._late.append((handler_id, event, buf, body))
-        elif (handler := self.handlers.get(handler_id)) is not None:
+            self._late.append(notification)
+            return
+        handler_id, event, buf, body = notification
+        handler = self.handlers.get(handler_id)
+        if handler is not None:
             handler(event, buf, body)
 
-    def _deliver_late(self) -> None:
-        late, self._late = self._late, []
+    def _deliver_late(self, batch: list[Notification], hops: int) -> None:
+        if hops:
+            self._loop.call_soon(self._deliver_late, batch, hops - 1)
+            return
+        self._late_batches -= 1
         try:
-            for handler_id, event, buf, body in late:
+            for handler_id, event, buf, body in batch:
                 handler = self.handlers.get(handler_id)
                 if handler is not None:
                     handler(event, buf, body)
@@ -244,6 +258,8 @@ class Channel:
             self._garbled(error)
 
     def _log(self, line: str) -> None:
+        if HANDSHAKE_ID in line:
+            return
         level = {"D": logging.DEBUG, "W": logging.WARNING, "E": logging.ERROR}.get(line[:1])
         worker_logger.log(level or logging.INFO, "[pid:%d] %s", self._pid, line[1:])
 
@@ -274,8 +290,8 @@ class Channel:
         self._pending.clear()
         self.handlers.clear()
         self._late.clear()
-        self._writer.close()
-        self._reader.close()
+        for transport in self._transports:
+            transport.close()
 
 
 class _Inbound(asyncio.Protocol):

@@ -19,7 +19,7 @@ class Emitter:
         self._listeners: dict[type, tuple[Callable[[Any], object], ...]] | None = None
 
     def on(self, event: type[E], callback: Callable[[E], object]) -> Callable[[], None]:
-        """Calls `callback` for each event of this type, in order, until the returned function is called.
+        """Calls `callback` for each event of this type until the returned function is called.
 
         Callbacks are plain functions and must not block. One that raises is logged; the others are
         called all the same.

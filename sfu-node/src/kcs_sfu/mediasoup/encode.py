@@ -1,12 +1,12 @@
-"""Messages to the worker by way of flatc's Python objects: complete, plain and slow (0.1 to 0.5 ms).
+"""Messages to the worker by way of flatc's Python objects: complete, plain, slow (0.1 to 0.5 ms).
 
-Requests that are rare go out like this as they are. Frequent ones are made like this twice, and from
-then on by patching the bytes (see `templates`).
+Requests that are rare go out like this as they are. Frequent ones are made like this twice, and
+from then on by patching the bytes (see `templates`).
 """
 
 from typing import Any, Protocol, TypeVar, cast
 
-import flatbuffers
+from flatbuffers.builder import Builder
 
 from kcs_sfu.mediasoup.fbs.Message.Body import Body as MessageBody
 from kcs_sfu.mediasoup.fbs.Message.Message import MessageT
@@ -14,6 +14,8 @@ from kcs_sfu.mediasoup.fbs.Notification.Notification import NotificationT
 from kcs_sfu.mediasoup.fbs.Request.Request import RequestT
 
 T = TypeVar("T")
+
+_builder: Any = Builder  # flatbuffers has no types
 
 
 class Packable(Protocol):
@@ -23,7 +25,7 @@ class Packable(Protocol):
 
 
 def build(cls: type[T], **fields: Any) -> T:
-    """An object of flatc's class with these fields set; a name that it does not have is an error."""
+    """An object of flatc's class with these fields set; an unknown name is an error."""
     obj = cls()
     for name, value in fields.items():
         if not hasattr(obj, name):
@@ -58,7 +60,7 @@ def encode_notification(
 
 
 def _encode(data_type: int, data: object) -> bytes:
-    builder = flatbuffers.Builder(1024)
+    builder: Any = _builder(1024)
     message = cast(Packable, build(MessageT, dataType=data_type, data=data))
     builder.FinishSizePrefixed(message.Pack(builder))
     return bytes(builder.Output())

@@ -5,24 +5,23 @@ object only, because the worker drops its children by itself; the children here 
 deaf to notifications, and emit `Closed` with the reason.
 """
 
+import asyncio
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from kcs_sfu.mediasoup.close_requests import CloseRequest, closing_if_abandoned, tell_closed
 from kcs_sfu.mediasoup.emitter import Emitter
-from kcs_sfu.mediasoup.encode import Packable, build, encode_request
+from kcs_sfu.mediasoup.encode import encode_request
 from kcs_sfu.mediasoup.errors import ObjectClosed
 from kcs_sfu.mediasoup.events import Closed, CloseReason
-from kcs_sfu.mediasoup.templates import TemplateCache
+from kcs_sfu.mediasoup.flat import Reply
+from kcs_sfu.mediasoup.templates import TEMPLATES
 
 if TYPE_CHECKING:
-    import asyncio
-
-    from kcs_sfu.mediasoup.channel import Channel, Reply
+    from kcs_sfu.mediasoup.channel import Channel
 
 AppData = dict[str, Any]
 """Whatever the caller wants to keep with an object; the driver never looks at it."""
-
-TEMPLATES = TemplateCache()
-"""Encoded requests by shape, for all workers of this process."""
 
 T = TypeVar("T")
 
@@ -68,6 +67,14 @@ class Entity(Emitter):
         self._check_open()
         return self._channel.request(method, self._raw_id.decode(), body_type, body)
 
+    def _tell_closed(self, kind: CloseRequest, child_id: str) -> None:
+        """Tells the worker that a child of this object is closed."""
+        tell_closed(self._channel, kind, self._raw_id, child_id.encode())
+
+    def _creating(self, kind: CloseRequest, child_id: str) -> AbstractContextManager[None]:
+        """Around the wait for a request that creates a child of this object."""
+        return closing_if_abandoned(self._channel, kind, self._raw_id, child_id)
+
     def _end(self, reason: CloseReason) -> None:
         """Marks it closed and says so; the caller has checked that it was open."""
         self._closed = True
@@ -76,38 +83,11 @@ class Entity(Emitter):
             self._emit(Closed(reason))
 
 
-def tell_closed(
-    channel: "Channel",
-    method: int,
-    body_type: int,
-    body_class: type,
-    field: str,
-    *,
-    parent: bytes,
-    child: bytes,
-) -> None:
-    """Tells the worker that `child` is closed: a request to `parent` whose body is that one id.
-
-    Nobody waits for the answer. It only fails if the object is gone already.
-    """
-    request_id = channel.next_id()
-
-    def encode(v: "list[bytes] | tuple[bytes, ...] | Any") -> bytes:
-        body = cast(Packable, build(body_class, **{field: v[2].decode()}))
-        number = int.from_bytes(v[0], "little")
-        return encode_request(number, method, v[1].decode(), body_type, body)
-
-    frame = TEMPLATES.render(
-        (method, len(parent), len(child)), (request_id.to_bytes(4, "little"), parent, child), encode
-    )
-    channel.send_and_forget(request_id, method, frame)
-
-
 class _Unpackable(Protocol):
     def InitFromBuf(self, buf: bytes, pos: int) -> Any: ...  # noqa: N802 (flatc's name)
 
 
-def unpack(cls: type[T], reply: "Reply") -> T:
+def unpack(cls: type[T], reply: Reply) -> T:
     """The body of an answer as an object of flatc's: complete and slow, for what is rare."""
     unpacked: T = cast(_Unpackable, cls).InitFromBuf(reply.buf, reply.pos)
     return unpacked

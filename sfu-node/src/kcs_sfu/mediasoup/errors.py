@@ -1,18 +1,18 @@
 """Everything that the driver raises, in one tree; callers translate it at their own edge.
 
-    MediasoupError
-    ├── WorkerStartError        the worker could not be started: no binary, wrong version, wrong settings
-    ├── ChannelClosed           the worker was closed by us: nothing can be asked of it any more
-    │   ├── WorkerDied          its process ended by itself
-    │   └── MalformedFrame      it sent bytes that are no message; it was killed for it
-    ├── RequestTimeout          no answer in time (also a TimeoutError); the worker may still act on it
-    ├── RequestRejected         the worker answered with an error
-    │   ├── RejectedTypeError   ... it found the arguments wrong (also a TypeError)
-    │   └── NotFoundError       ... or an object missing; raised by the driver too, for an unknown id
-    ├── InvalidStateError       the call makes no sense in the object's state
-    │   └── ObjectClosed        ... because the object is closed; nothing was sent
-    ├── InvalidRtp              RTP or SCTP parameters are wrong (also a TypeError)
-    └── UnsupportedError        they are right, but mediasoup cannot do what they ask for
+MediasoupError
+├── WorkerStartError        the worker did not start: no binary, wrong version or settings
+├── ChannelClosed           the worker was closed by us: nothing can be asked of it any more
+│   ├── WorkerDied          its process ended by itself
+│   └── MalformedFrame      it sent bytes that are no message; it was killed for it
+├── RequestTimeout          no answer in time (also a TimeoutError); it may come late
+├── RequestRejected         the worker answered with an error
+│   ├── RejectedTypeError   ... it found the arguments wrong (also a TypeError)
+│   └── NotFoundError       ... or an object missing; the driver raises it too
+├── InvalidStateError       the call makes no sense in the object's state
+│   └── ObjectClosed        ... because the object is closed; nothing was sent
+├── InvalidRtp              RTP or SCTP parameters are wrong (also a TypeError)
+└── UnsupportedError        they are right, but mediasoup cannot do what they ask for
 """
 
 

@@ -12,18 +12,29 @@ which the channel turns into MalformedFrame. Source: the FlatBuffers binary form
 """
 
 import struct
+from typing import NamedTuple
 
 READ_ERRORS = (struct.error, IndexError, KeyError, ValueError)
 """What reading a broken buffer raises (UnicodeDecodeError is a ValueError)."""
 
 _u16 = struct.Struct("<H").unpack_from
 _i32 = struct.Struct("<i").unpack_from
-_u32 = struct.Struct("<I").unpack_from
+_u32 = unpack_u32 = struct.Struct("<I").unpack_from
 
 _MAX_SLOTS = 32
 """No table of the worker has as many fields."""
-_SLOTS = {4 + 2 * n: struct.Struct(f"<{n}H").unpack_from for n in range(_MAX_SLOTS + 1)}
-_ABSENT = (0,) * _MAX_SLOTS
+_MAX_VTABLES = 4096
+"""The worker writes a few dozen; more are nonsense, and not worth remembering."""
+
+_vtables: dict[bytes, tuple[int, ...]] = {}
+"""Vtables that were read before: the same few come again and again."""
+
+
+class Reply(NamedTuple):
+    """The body of an accepted answer: a table at `pos`, or none (`pos` is 0)."""
+
+    buf: bytes
+    pos: int
 
 
 def slots(buf: bytes, pos: int) -> tuple[int, ...]:
@@ -31,7 +42,22 @@ def slots(buf: bytes, pos: int) -> tuple[int, ...]:
     vtable = pos - _i32(buf, pos)[0]
     if vtable < 0:
         raise ValueError("a vtable lies before its buffer")
-    return _SLOTS[_u16(buf, vtable)[0]](buf, vtable + 4) + _ABSENT
+    known = buf[vtable : vtable + _u16(buf, vtable)[0]]
+    try:
+        return _vtables[known]
+    except KeyError:
+        return _read_vtable(known)
+
+
+def _read_vtable(vtable: bytes) -> tuple[int, ...]:
+    count, odd = divmod(len(vtable) - 4, 2)
+    if odd or not 0 <= count <= _MAX_SLOTS or u16(vtable, 0) != len(vtable):
+        raise ValueError(f"a vtable of {len(vtable)} bytes")
+    if len(_vtables) >= _MAX_VTABLES:
+        _vtables.clear()
+    fields = struct.unpack_from(f"<{count}H", vtable, 4)
+    _vtables[vtable] = (*fields, *(0,) * (_MAX_SLOTS - count))
+    return _vtables[vtable]
 
 
 def u16(buf: bytes, pos: int) -> int:

@@ -1,4 +1,4 @@
-"""Ids of the worker's objects (UUID version 4 in text), one type per kind, and how they are made."""
+"""Ids of the worker's objects (UUID version 4 in text): a type per kind, and how they are made."""
 
 import os
 from typing import NewType

@@ -2,8 +2,8 @@
 
 `os.posix_spawn`, because it can put the two channel sockets on descriptors 3 and 4 without a
 `preexec_fn`, which runs Python between fork and exec and may deadlock when there are threads, and
-without a shell in between. The process gets a group of its own, so that Ctrl-C in a terminal reaches
-only us; it ends by itself when its channel closes, also when we are killed.
+without a shell in between. The process gets a group of its own, so that Ctrl-C in a terminal
+reaches only us; it ends by itself when its channel closes, also when we are killed.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 logger = logging.getLogger("kcs_sfu.mediasoup.worker")
 
@@ -22,16 +22,18 @@ _MAX_LINE = 65536
 class WorkerProcess:
     """A running worker: its pid, its channel (`to_worker`, `from_worker`) and its end."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, argv: list[str], env: Mapping[str, str]) -> None:
         """Spawns. Raises OSError when the binary is missing or cannot be executed."""
         self.to_worker, worker_in = socket.socketpair()
         self.from_worker, worker_out = socket.socketpair()
         self._log_fd, log_in = os.pipe()
         ours: list[int] = []
         try:
-            for fd in (worker_in.fileno(), worker_out.fileno(), log_in):
-                # Away from the numbers that they are to be copied to in the child.
-                ours.append(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10))
+            # Away from the numbers that they are to be copied to in the child.
+            ours += [
+                fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+                for fd in (worker_in.fileno(), worker_out.fileno(), log_in)
+            ]
             self.pid = os.posix_spawn(
                 argv[0],
                 argv,
@@ -63,7 +65,7 @@ class WorkerProcess:
         """As in `subprocess`: an exit code, or minus the number of a signal; None while it runs."""
 
     async def watch(self, on_exit: Callable[[int], None]) -> None:
-        """Logs what the worker prints; calls `on_exit(exit_status)` once, when the process is gone."""
+        """Logs what the worker prints; calls `on_exit(exit_status)` once, when it is gone."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pidfd, self._reap, loop, on_exit)
         await loop.connect_read_pipe(lambda: _Lines(self.pid), os.fdopen(self._log_fd, "rb"))

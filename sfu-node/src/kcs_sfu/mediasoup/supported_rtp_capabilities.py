@@ -7,7 +7,7 @@ list in mediasoup's own npm package. Source: mediasoup 3.27.1,
 
 from typing import NamedTuple
 
-from .rtp_parameters import (
+from kcs_sfu.mediasoup.rtp_parameters import (
     CodecParameterValue,
     MediaKind,
     RouterRtpCodecCapability,

@@ -1,8 +1,8 @@
 """Frequent requests are encoded once per shape; each further one is the same bytes with new values.
 
 In a flatbuffer the values of a message do not move anything as long as every string keeps its
-length and no field appears or goes. So a request is described by a *shape* (everything that decides
-the layout, as a hashable key) and its *values* (ids, SSRCs: bytes, in an agreed order). On the first
+length and no field appears or goes. So a request is described by a *shape* (all that decides the
+layout, as a hashable key) and its *values* (ids, SSRCs: bytes, in an agreed order). On the first
 request of a shape the naive encoder runs twice with made-up values; the bytes that differ between
 the two runs are the holes, and what is written in them tells which value belongs where.
 """
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 
 Values = Sequence[bytes]
-"""In the order that the shape's owner chose: numbers as 4 bytes, little endian; strings as UTF-8."""
+"""In an order that the shape's owner chose: numbers as 4 bytes, little endian; strings in UTF-8."""
 
 MAX_HOLES = 45
 """As many values as have a mark of their own below."""
@@ -30,7 +30,7 @@ class Template:
         self._order = order
 
     def render(self, values: Values) -> bytes:
-        """The request with these values. They must be as long as those that the shape stands for."""
+        """The request with these values, which must be as long as the shape says."""
         parts = self._parts.copy()
         parts[1::2] = [values[i] for i in self._order]
         return b"".join(parts)
@@ -50,7 +50,7 @@ class TemplateCache:
         return len(self._templates)
 
     def render(self, shape: Hashable, values: Values, encode: Callable[[Values], bytes]) -> bytes:
-        """The request of this shape with these values; `encode` is the naive encoder of the shape."""
+        """The request of this shape with these values; `encode` is its naive encoder."""
         template = self._templates.get(shape)
         if template is None:
             if len(values) > MAX_HOLES:
@@ -63,12 +63,16 @@ class TemplateCache:
         return template.render(values)
 
 
+TEMPLATES = TemplateCache()
+"""For all workers of this process."""
+
+
 def make_template(lengths: Sequence[int], encode: Callable[[Values], bytes]) -> Template:
     """Finds the holes for values of these lengths in what `encode` makes."""
     frame = encode([bytes([_FIRST_MARK + i]) * n for i, n in enumerate(lengths)])
     other = encode([bytes([_FIRST_MARK + _SHIFT + i]) * n for i, n in enumerate(lengths)])
     if len(frame) != len(other):
-        raise AssertionError("the values change the layout: they are not the shape's only variables")
+        raise AssertionError("the layout depends on the values, not on the shape alone")
     marks = [i for i, (a, b) in enumerate(zip(frame, other, strict=True)) if a != b]
     parts: list[bytes] = []
     order: list[int] = []

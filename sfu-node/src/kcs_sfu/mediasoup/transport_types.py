@@ -1,7 +1,8 @@
 """The JSON of transports: what a client needs to connect, and where a transport listens.
 
 TypedDicts with mediasoup's own camelCase keys, because they travel to browsers as they are. Absent
-keys are left out, never None. Source: mediasoup 3.27.1, `TransportTypes.ts`, `WebRtcTransportTypes.ts`.
+keys are left out, never None. Source: mediasoup 3.27.1, `TransportTypes.ts` and
+`WebRtcTransportTypes.ts`.
 """
 
 from typing import Literal, NotRequired, TypedDict

@@ -1,3 +1,3 @@
-"""The one place that names the mediasoup version: the driver checks it, `sfu-node/worker/build.sh` reads it."""
+"""The one place that names mediasoup's version; `sfu-node/worker/build.sh` reads it from here."""
 
 MEDIASOUP_VERSION = "3.27.1"

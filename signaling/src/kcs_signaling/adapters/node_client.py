@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
-from kcs_contracts.node_api import OPS_PATH, Operation, Operations, Refusal, Results
-from kcs_contracts.rooms import Assignment
-from kcs_contracts.tickets import TicketSigner
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
+from kcs_contracts.node_api import OPS_PATH, Operation, Operations, Refusal, Results
+from kcs_contracts.rooms import Assignment
+from kcs_contracts.tickets import TicketSigner
 from kcs_signaling.ports import NodeRefused, NodeUnreachable
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5, sock_connect=1)

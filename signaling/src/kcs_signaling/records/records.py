@@ -5,10 +5,10 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from kcs_contracts.ids import MeetingId
 from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from kcs_contracts.ids import MeetingId
 from kcs_signaling.ports import Meeting
 from kcs_signaling.records.database import Database, open_database
 from kcs_signaling.records.refresh_tokens import RefreshTokens

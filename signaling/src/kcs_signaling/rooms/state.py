@@ -15,7 +15,14 @@ from kcs_contracts.events import (
     Published,
     SessionReplaced,
 )
-from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, ProducerId
+from kcs_contracts.ids import (
+    Epoch,
+    Generation,
+    MeetingId,
+    NodeName,
+    ParticipantId,
+    ProducerId,
+)
 from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Source
 
 
@@ -58,6 +65,19 @@ class RoomState:
         self._take(published.event)
         return Applied.NOW
 
+    def keep(self, older: "RoomState") -> None:
+        """Adds what an older state had and this one lacks: for a Redis that lost its data.
+
+        Whoever was in the meeting is put back by the replica that holds the socket; until then
+        nobody is to be told that they left.
+        """
+        if self.assignment is None:
+            self.assignment, self.epoch = older.assignment, older.epoch
+            self.generation = older.generation
+        self.participants = older.participants | self.participants
+        if (self.epoch, self.generation) == (older.epoch, older.generation):
+            self.producers = older.producers | self.producers
+
     def _take(self, event: DomainEvent) -> None:
         match event:
             case ParticipantJoined(participant=participant):
@@ -99,13 +119,14 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
     """
     count = len(new.participants)
     if (old.epoch, old.generation) != (new.epoch, new.generation) and old.epoch:
-        node = new.assignment.node if new.assignment else ""
-        yield MediaReset(
-            reason="moved", node=node, epoch=new.epoch, generation=new.generation
-        )
+        node = new.assignment.node if new.assignment else NodeName("")
+        yield MediaReset(reason="moved", node=node, epoch=new.epoch, generation=new.generation)
         old_producers: dict[ProducerId, Producer] = {}
     else:
         old_producers = old.producers
+    for closed in old_producers.values():
+        if closed.id not in new.producers:
+            yield closed_event(closed, left=closed.participant_id not in new.participants)
     for gone, known in old.participants.items():
         if gone not in new.participants:
             yield ParticipantLeft(
@@ -117,14 +138,6 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
             yield ParticipantJoined(participant=participant, count=count)
         else:
             yield from _changed(before, participant)
-    for closed in old_producers.values():
-        if closed.id not in new.producers and closed.participant_id in new.participants:
-            yield ProducerClosed(
-                producer_id=closed.id,
-                participant_id=closed.participant_id,
-                source=closed.source,
-                reason="closed",
-            )
     for producer in new.producers.values():
         earlier = old_producers.get(producer.id)
         if earlier is None:
@@ -135,6 +148,16 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
                 participant_id=producer.participant_id,
                 paused=producer.paused,
             )
+
+
+def closed_event(producer: Producer, *, left: bool) -> ProducerClosed:
+    """A stream is gone, with its participant if `left`."""
+    return ProducerClosed(
+        producer_id=producer.id,
+        participant_id=producer.participant_id,
+        source=producer.source,
+        reason="participant_left" if left else "closed",
+    )
 
 
 def _changed(before: Participant, after: Participant) -> Iterator[DomainEvent]:

@@ -18,11 +18,17 @@ Source: mediasoup 3.27.1, `node/src/ortc.ts`; `tests/kcs_sfu/test_ortc.py` compa
 that code and lists every deliberate difference.
 """
 
-from .capabilities import can_consume, generate_router_rtp_capabilities
-from .consumer import get_consumer_rtp_parameters, get_pipe_consumer_rtp_parameters
-from .producer import get_consumable_rtp_parameters, get_producer_rtp_parameters_mapping
-from .ssrc import RandomSsrc, random_ssrc
-from .validate import (
+from kcs_sfu.mediasoup.ortc.capabilities import can_consume, generate_router_rtp_capabilities
+from kcs_sfu.mediasoup.ortc.consumer import (
+    get_consumer_rtp_parameters,
+    get_pipe_consumer_rtp_parameters,
+)
+from kcs_sfu.mediasoup.ortc.producer import (
+    get_consumable_rtp_parameters,
+    get_producer_rtp_parameters_mapping,
+)
+from kcs_sfu.mediasoup.ortc.ssrc import RandomSsrc, random_ssrc
+from kcs_sfu.mediasoup.ortc.validate import (
     validate_and_normalize_rtp_capabilities,
     validate_and_normalize_rtp_parameters,
     validate_and_normalize_sctp_stream_parameters,

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 
-from ..errors import InvalidRtp, UnsupportedError
-from ..rtp_parameters import (
+from kcs_sfu.mediasoup.errors import InvalidRtp, UnsupportedError
+from kcs_sfu.mediasoup.ortc.matching import is_rtx_codec, match_codecs
+from kcs_sfu.mediasoup.ortc.validate import (
+    validate_and_normalize_router_codec,
+    validate_and_normalize_rtp_capabilities,
+)
+from kcs_sfu.mediasoup.rtp_parameters import (
     RouterRtpCodecCapability,
     RtpCapabilities,
     RtpCodecCapability,
     RtpParameters,
 )
-from ..supported_rtp_capabilities import supported_codecs, supported_header_extensions
-from .matching import is_rtx_codec, match_codecs
-from .validate import validate_and_normalize_router_codec, validate_and_normalize_rtp_capabilities
+from kcs_sfu.mediasoup.supported_rtp_capabilities import (
+    supported_codecs,
+    supported_header_extensions,
+)
 
 _DYNAMIC_PAYLOAD_TYPES = (*range(100, 128), 96, 97, 98, 99)
 

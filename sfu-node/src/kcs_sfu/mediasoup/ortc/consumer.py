@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
-from ..errors import UnsupportedError
-from ..rtp_parameters import (
+from kcs_sfu.mediasoup.errors import UnsupportedError
+from kcs_sfu.mediasoup.ortc.matching import is_rtx_codec, match_codecs
+from kcs_sfu.mediasoup.ortc.ssrc import RandomSsrc, random_ssrc
+from kcs_sfu.mediasoup.rtp_parameters import (
     RtcpFeedback,
     RtpCapabilities,
     RtpCodecParameters,
@@ -11,16 +13,14 @@ from ..rtp_parameters import (
     RtpHeaderExtensionParameters,
     RtpParameters,
 )
-from ..scalability_modes import parse_scalability_mode
-from ..supported_rtp_capabilities import (
+from kcs_sfu.mediasoup.scalability_modes import parse_scalability_mode
+from kcs_sfu.mediasoup.supported_rtp_capabilities import (
     ABS_SEND_TIME,
     DEPENDENCY_DESCRIPTOR,
     MID,
     TRANSPORT_WIDE_CC,
     supported_header_extensions,
 )
-from .matching import is_rtx_codec, match_codecs
-from .ssrc import RandomSsrc, random_ssrc
 
 # Its id is the same in every Router.
 _DEPENDENCY_DESCRIPTOR: RtpHeaderExtensionParameters = {

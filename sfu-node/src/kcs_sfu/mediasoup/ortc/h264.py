@@ -86,7 +86,7 @@ def profile_level_id_for_answer(local: Parameters, remote: Parameters) -> str | 
     """The id to answer with, for codecs that are of the same profile (`is_same_profile`).
 
     The lower level of both, or `local`'s when both allow level asymmetry. None when neither names
-    an id, and for level 1b in a profile that has no such level.
+    an id.
     """
     parsed_local, parsed_remote = _of(local), _of(remote)
     if parsed_local is None or parsed_remote is None:
@@ -97,7 +97,7 @@ def profile_level_id_for_answer(local: Parameters, remote: Parameters) -> str | 
     if not (_allows_asymmetry(local) and _allows_asymmetry(remote)):
         level = _lower_level(level, parsed_remote.level)
     if level == _LEVEL_1B:
-        return _LEVEL_1B_IDS.get(profile)
+        return _LEVEL_1B_IDS[profile]  # the only profiles that parse to 1b
     return f"{profile.value}{level:02x}"
 
 

@@ -7,7 +7,7 @@ thought. The bounds are far above what any browser sends (Chrome lists about 50 
 
 import math
 
-from ..errors import InvalidRtp
+from kcs_sfu.mediasoup.errors import InvalidRtp
 
 MAX_DEPTH = 8
 MAX_ITEMS = 128

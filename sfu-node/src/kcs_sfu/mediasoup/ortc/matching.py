@@ -2,8 +2,12 @@
 
 from typing import TypeAlias
 
-from ..rtp_parameters import RouterRtpCodecCapability, RtpCodecCapability, RtpCodecParameters
-from . import h264
+from kcs_sfu.mediasoup.ortc import h264
+from kcs_sfu.mediasoup.rtp_parameters import (
+    RouterRtpCodecCapability,
+    RtpCodecCapability,
+    RtpCodecParameters,
+)
 
 Codec: TypeAlias = RtpCodecCapability | RouterRtpCodecCapability | RtpCodecParameters
 

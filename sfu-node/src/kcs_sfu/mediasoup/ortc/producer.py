@@ -4,8 +4,10 @@ Both functions take parameters that `validate_and_normalize_rtp_parameters` retu
 own capabilities.
 """
 
-from ..errors import InvalidRtp, UnsupportedError
-from ..rtp_parameters import (
+from kcs_sfu.mediasoup.errors import InvalidRtp, UnsupportedError
+from kcs_sfu.mediasoup.ortc.matching import is_rtx_codec, match_codecs
+from kcs_sfu.mediasoup.ortc.ssrc import RandomSsrc, random_ssrc
+from kcs_sfu.mediasoup.rtp_parameters import (
     EncodingMapping,
     MediaKind,
     RtcpParameters,
@@ -17,9 +19,7 @@ from ..rtp_parameters import (
     RtpMapping,
     RtpParameters,
 )
-from ..supported_rtp_capabilities import ABS_CAPTURE_TIME
-from .matching import is_rtx_codec, match_codecs
-from .ssrc import RandomSsrc, random_ssrc
+from kcs_sfu.mediasoup.supported_rtp_capabilities import ABS_CAPTURE_TIME
 
 
 def get_producer_rtp_parameters_mapping(

@@ -7,15 +7,15 @@ are replaced by a default is mediasoup's choice, kept as it is; sizes are bounde
 import re
 from typing import cast
 
-from ..errors import InvalidRtp
-from ..rtp_parameters import (
+from kcs_sfu.mediasoup.errors import InvalidRtp
+from kcs_sfu.mediasoup.ortc.limits import check_limits
+from kcs_sfu.mediasoup.rtp_parameters import (
     MediaKind,
     RouterRtpCodecCapability,
     RtpCapabilities,
     RtpParameters,
     SctpStreamParameters,
 )
-from .limits import check_limits
 
 _JsonObject = dict[str, object]
 _MIME_TYPE = re.compile(r"(audio|video)/[\x20-\x7e]+", re.IGNORECASE | re.ASCII)

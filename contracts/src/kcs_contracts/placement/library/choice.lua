@@ -1,0 +1,106 @@
+-- Which node takes a meeting: who is alive, how loaded, what is promised already.
+
+local NODE = { 'boot', 'url', 'region', 'capacity', 'cpu', 'consumers', 'egress', 'lease_until' }
+
+local function node_of(name, now)
+  local row = call('HMGET', 'kcs:node:' .. name, unpack(NODE))
+  if not row[1] then
+    return nil
+  end
+  local node = { name = name, boot = row[1], url = row[2], region = row[3] }
+  node.capacity, node.consumers = tonumber(row[4]), tonumber(row[6])
+  local cpu, egress = tonumber(row[5]), tonumber(row[7])
+  node.load = math.max(cpu / FULL_CPU, node.consumers / node.capacity, egress)
+  node.alive = tonumber(row[8]) > now
+  node.draining = call('SISMEMBER', 'kcs:drained', name) == 1
+  return node
+end
+
+local function is_alive(name, boot, now)
+  local row = call('HMGET', 'kcs:node:' .. name, 'boot', 'lease_until')
+  return row[1] == boot and tonumber(row[2]) > now
+end
+
+-- All known nodes by name, so that ties are always broken alike.
+local function all_nodes(now)
+  local found = {}
+  for _, name in ipairs(call('SMEMBERS', 'kcs:nodes')) do
+    local node = node_of(name, now)
+    if node then
+      found[#found + 1] = node
+    else
+      call('SREM', 'kcs:nodes', name)
+      call('SREM', 'kcs:drained', name)
+    end
+  end
+  table.sort(found, function(a, b) return a.name < b.name end)
+  return found
+end
+
+-- Load promised to meetings whose people have not come yet: what was reserved at the assignment,
+-- falling to nothing within 15 minutes, less those who are in.
+local function reserved(node, now)
+  local key, sum = 'kcs:reserved:' .. node.name, 0
+  local rows = call('HGETALL', key)
+  for i = 1, #rows, 2 do
+    local people, since = string.match(rows[i + 1], '^(%d+):(%d+)$')
+    local left = 1 - (now - since) / RESERVED_FOR
+    if left <= 0 then
+      call('HDEL', key, rows[i])
+    else
+      sum = sum + math.max(0, people * left - count_of(rows[i]))
+    end
+  end
+  return sum * CONSUMERS_EACH / node.capacity
+end
+
+local function drop_reservation(meeting)
+  local node = call('HGET', 'kcs:home:' .. meeting, 'node')
+  if node then
+    call('HDEL', 'kcs:reserved:' .. node, meeting)
+  end
+end
+
+local function has_room(node)
+  return node.after <= 1 + 1e-9
+end
+
+local function best(nodes, strategy, ring)
+  if strategy == 'consistent_hash' then
+    for step = 0, #nodes - 1 do
+      local node = nodes[(ring + step) % #nodes + 1]
+      if has_room(node) then
+        return node
+      end
+    end
+    return nil
+  end
+  local fullest, emptiest
+  for _, node in ipairs(nodes) do
+    if has_room(node) then
+      if not emptiest or node.after < emptiest.after then
+        emptiest = node
+      end
+      if node.after <= PACK_BELOW and (not fullest or node.after > fullest.after) then
+        fullest = node
+      end
+    end
+  end
+  return strategy == 'packed' and fullest or emptiest
+end
+
+-- The node for a meeting of so many people; never its present home, if it has one.
+local function choose(people, wish, home, now)
+  local near, all = {}, {}
+  for _, node in ipairs(all_nodes(now)) do
+    local is_home = home and home.node == node.name and home.boot == node.boot
+    if node.alive and not node.draining and not is_home then
+      node.after = node.load + reserved(node, now) + people * CONSUMERS_EACH / node.capacity
+      all[#all + 1] = node
+      if node.region == wish.region then
+        near[#near + 1] = node
+      end
+    end
+  end
+  return best(near, wish.strategy, wish.ring) or best(all, wish.strategy, wish.ring)
+end

@@ -1,0 +1,165 @@
+-- A meeting's home, its end, and all of it at one version.
+
+local function home_of(meeting)
+  local row = call('HMGET', 'kcs:home:' .. meeting, 'node', 'boot', 'epoch', 'url', 'generation', 'expected')
+  if not row[1] then
+    return nil
+  end
+  return {
+    node = row[1], boot = row[2], epoch = tonumber(row[3]), url = row[4],
+    generation = tonumber(row[5]), expected = tonumber(row[6]),
+  }
+end
+
+local function answer(home)
+  return { 'ok', home.node, home.boot, text(home.epoch), home.url }
+end
+
+local function store_home(meeting, home)
+  call('HSET', 'kcs:home:' .. meeting, 'node', home.node, 'boot', home.boot, 'url', home.url,
+    'epoch', text(home.epoch), 'generation', text(home.generation), 'expected', text(home.expected))
+  keep(meeting)
+end
+
+local function media_reset(meeting, home, reason)
+  call('DEL', 'kcs:producers:' .. meeting, 'kcs:sources:' .. meeting)
+  publish(meeting, cjson.encode({
+    type = 'media_reset', reason = reason, node = home.node,
+    epoch = home.epoch, generation = home.generation,
+  }))
+end
+
+-- Finds a node and moves the meeting there. `home` is where it was, or nil.
+local function place(meeting, home, expected, wish, reason, now)
+  local inside = count_of(meeting)
+  local people = math.max(expected, PEOPLE_AT_LEAST, inside)
+  local node = choose(people, wish, home, now)
+  if not node then
+    return { 'no_capacity', RETRY_S }
+  end
+  drop_reservation(meeting)
+  local epoch = math.max(home and home.epoch + 1 or 0, now)
+  local new = {
+    node = node.name, boot = node.boot, epoch = epoch, url = node.url,
+    generation = 0, expected = expected,
+  }
+  store_home(meeting, new)
+  -- those inside come again, to a node that has no load of theirs yet: they count as to come
+  call('HSET', 'kcs:reserved:' .. node.name, meeting, text(people + inside) .. ':' .. text(now))
+  if home then
+    media_reset(meeting, new, reason)
+  end
+  return answer(new)
+end
+
+local function assign(_, args)
+  local meeting, expected, now = args[1], tonumber(args[3]), now_ms()
+  if is_over(meeting) then
+    return { 'ended' }
+  end
+  call('SET', 'kcs:since', text(now), 'NX')
+  local home = home_of(meeting)
+  if home and is_alive(home.node, home.boot, now) then
+    local drained = call('SISMEMBER', 'kcs:drained', home.node) == 1
+    if not drained or count_of(meeting) > 0 then
+      return answer(home)
+    end
+  end
+  local warm_in = call('GET', 'kcs:since') + args[6] - now
+  if not home and warm_in > 0 then
+    return { 'warming', warm_in }
+  end
+  local wish = { region = args[2], strategy = args[4], ring = tonumber(args[5]) }
+  local reason = home and is_alive(home.node, home.boot, now) and 'moved' or 'node_lost'
+  return place(meeting, home, expected, wish, reason, now)
+end
+
+local function assignment(_, args)
+  local home = home_of(args[1])
+  return home and answer(home) or { 'ok' }
+end
+
+local function evict(_, args)
+  local meeting = args[1]
+  if is_over(meeting) then
+    return { 'ended' }
+  end
+  local home = home_of(meeting)
+  if not home or home.node ~= args[2] or home.epoch ~= tonumber(args[3]) then
+    return { 'ok' }
+  end
+  local wish = { region = args[5], strategy = args[6], ring = tonumber(args[7]) }
+  return place(meeting, home, home.expected, wish, args[4], now_ms())
+end
+
+local function lost_meetings(_, args)
+  local now, lost = now_ms(), {}
+  for _, meeting in ipairs(args) do
+    local home = home_of(meeting)
+    if home and not is_alive(home.node, home.boot, now) then
+      lost[#lost + 1] = { meeting, home.node, text(home.epoch) }
+    end
+  end
+  return { 'ok', lost }
+end
+
+local function reset_media(_, args)
+  local meeting, epoch, generation = args[1], tonumber(args[3]), tonumber(args[4])
+  local home = home_of(meeting)
+  if not home then
+    return { 'ok' }
+  end
+  if home.node ~= args[2] or home.epoch ~= epoch then
+    return { 'stale' }
+  end
+  if generation > home.generation then
+    home.generation = generation
+    store_home(meeting, home)
+    media_reset(meeting, home, args[5])
+  end
+  return { 'ok' }
+end
+
+local function end_meeting(_, args)
+  local meeting = args[1]
+  if is_over(meeting) then
+    return { 'ok', 0 }
+  end
+  for _, id in ipairs(call('HKEYS', 'kcs:people:' .. meeting)) do
+    call('ZREM', 'kcs:presence', meeting .. '/' .. id)
+  end
+  drop_reservation(meeting)
+  publish(meeting, cjson.encode({ type = 'meeting_ended', reason = args[2] }))
+  call('DEL', 'kcs:home:' .. meeting, 'kcs:people:' .. meeting, 'kcs:producers:' .. meeting,
+    'kcs:sources:' .. meeting)
+  call('SET', 'kcs:ended:' .. meeting, '1', 'PX', DAY)
+  return { 'ok', 1 }
+end
+
+local function snapshot(_, args)
+  local meeting, home = args[1], home_of(args[1])
+  local place_of = home and { home.node, home.boot, text(home.epoch), home.url } or {}
+  return {
+    'ok', call('HGET', 'kcs:home:' .. meeting, 'version') or '0',
+    home and text(home.generation) or '0', place_of,
+    call('HVALS', 'kcs:people:' .. meeting), call('HVALS', 'kcs:producers:' .. meeting),
+  }
+end
+
+local function publish_news(_, args)
+  if is_over(args[1]) then
+    return { 'ended' }
+  end
+  local version = publish(args[1], args[2])
+  keep(args[1])
+  return { 'ok', text(version) }
+end
+
+register_reading('kcs_assignment', assignment)
+register_reading('kcs_lost_meetings', lost_meetings)
+register_reading('kcs_snapshot', snapshot)
+redis.register_function('kcs_assign', assign)
+redis.register_function('kcs_evict', evict)
+redis.register_function('kcs_reset_media', reset_media)
+redis.register_function('kcs_end', end_meeting)
+redis.register_function('kcs_publish', publish_news)

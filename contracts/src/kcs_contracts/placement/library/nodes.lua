@@ -1,0 +1,94 @@
+-- What a node and the operator call: lease, claims on meetings, drain marks.
+
+-- Whether the meeting is this node's; what Redis lost or knows less of is put right.
+local function confirm(meeting, claim)
+  if is_over(meeting) then
+    return false
+  end
+  local home = home_of(meeting)
+  if not home then
+    store_home(meeting, claim)
+    return true
+  end
+  if claim.epoch == home.epoch then
+    if claim.node ~= home.node or claim.boot ~= home.boot then
+      return false
+    end
+    if claim.generation > home.generation then
+      home.generation = claim.generation
+      store_home(meeting, home)
+      media_reset(meeting, home, 'worker_died')
+    end
+    return true
+  end
+  if claim.epoch < home.epoch then
+    return false
+  end
+  drop_reservation(meeting)
+  claim.expected = home.expected
+  store_home(meeting, claim)
+  media_reset(meeting, claim, 'moved')
+  return true
+end
+
+local function renew(_, args)
+  local name, boot, now = args[1], args[2], now_ms()
+  local key, past = 'kcs:node:' .. name, 'kcs:past:' .. name
+  call('SET', 'kcs:since', text(now), 'NX')
+  if call('SISMEMBER', past, boot) == 1 then
+    return { 'ok', 0, 1, {} }
+  end
+  local before = call('HGET', key, 'boot')
+  if before and before ~= boot then
+    call('SADD', past, before)
+    call('PEXPIRE', past, DAY)
+  end
+  local lease = tonumber(args[9])
+  call('SADD', 'kcs:nodes', name)
+  call('HSET', key, 'boot', boot, 'url', args[3], 'region', args[4], 'capacity', args[5],
+    'cpu', args[6], 'consumers', args[7], 'egress', args[8], 'lease_until', text(now + lease))
+  call('PEXPIRE', key, lease + HOUR)
+  local stale = {}
+  for i = 10, #args, 3 do
+    local claim = {
+      node = name, boot = boot, url = args[3], expected = 0,
+      epoch = tonumber(args[i + 1]), generation = tonumber(args[i + 2]),
+    }
+    if not confirm(args[i], claim) then
+      stale[#stale + 1] = args[i]
+    end
+  end
+  return { 'ok', call('SISMEMBER', 'kcs:drained', name), 0, stale }
+end
+
+local function release(_, args)
+  local key, past = 'kcs:node:' .. args[1], 'kcs:past:' .. args[1]
+  call('SADD', past, args[2])
+  call('PEXPIRE', past, DAY)
+  if call('HGET', key, 'boot') == args[2] then
+    call('HSET', key, 'lease_until', '0')
+  end
+  return { 'ok' }
+end
+
+local function drain(_, args)
+  call(args[2] == '1' and 'SADD' or 'SREM', 'kcs:drained', args[1])
+  return { 'ok' }
+end
+
+local function list_nodes()
+  local now, rows = now_ms(), {}
+  for _, node in ipairs(all_nodes(now)) do
+    rows[#rows + 1] = {
+      node.name, node.boot, node.url, node.region, node.capacity, node.consumers,
+      node.alive and 1 or 0, node.draining and 1 or 0,
+      tostring(node.load), tostring(reserved(node, now)),
+    }
+  end
+  return { 'ok', rows }
+end
+
+redis.register_function('kcs_renew', renew)
+redis.register_function('kcs_release', release)
+redis.register_function('kcs_drain', drain)
+redis.register_function('kcs_nodes', list_nodes)

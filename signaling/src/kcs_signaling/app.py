@@ -1,0 +1,77 @@
+"""The ASGI application: Socket.IO at `/socket.io/`, REST and the web client everywhere else.
+
+Starting and stopping are ASGI's lifespan: between its two ends the rooms listen to the bus and
+keep presences. Whoever runs the application closes `sockets` before it ends the lifespan.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from kcs_signaling.adapters.socket_server import SocketServer
+from kcs_signaling.dialects.client import ClientDialect
+from kcs_signaling.dialects.meeting import MeetingDialect
+from kcs_signaling.http.app import build_http
+from kcs_signaling.room_media import RoomMedia
+from kcs_signaling.room_nodes import RoomNodes
+from kcs_signaling.room_presence import RoomPresence, touch_interval_s
+from kcs_signaling.room_registry import RoomRegistry
+from kcs_signaling.room_service import RoomService
+from kcs_signaling.services import Services
+
+_SOCKET_PATH = "/socket.io"
+_GRACE_MARGIN_S = 1.5
+
+
+class App:
+    """What `build` makes."""
+
+    def __init__(self, services: Services):
+        settings = services.settings
+        self.http: ASGIApp = build_http(services)
+        self.nodes = RoomNodes(services.placement, services.nodes)
+        grace_s = touch_interval_s(settings.meeting) + _GRACE_MARGIN_S
+        self.registry = RoomRegistry(services.placement, services.redis, grace_s)
+        self.presence = RoomPresence(
+            settings.meeting, services.placement, self.registry, self.nodes
+        )
+        rooms = RoomService(
+            settings.meeting, services.records, services.placement, self.registry, self.nodes
+        )
+        media = RoomMedia(services.placement, self.nodes)
+        dialects = [kind(rooms, media, services.tokens) for kind in (MeetingDialect, ClientDialect)]
+        self.sockets = SocketServer(settings, dialects)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["path"].rstrip("/") == _SOCKET_PATH:
+            await self.sockets(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.http(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self._running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with self.registry:
+            presence = asyncio.create_task(self.presence.run())
+            try:
+                yield
+            finally:
+                presence.cancel()
+                await asyncio.gather(presence, return_exceptions=True)
+
+
+def build(services: Services) -> App:
+    """The application over these services; it runs between its lifespan's two ends."""
+    return App(services)

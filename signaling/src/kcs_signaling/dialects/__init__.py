@@ -1,0 +1,1 @@
+"""The languages in which clients speak to a room: one module each, one declaration per event."""

@@ -1,0 +1,1 @@
+"""REST, the pages of the web client, and what operations asks: all plain HTTP of signaling."""

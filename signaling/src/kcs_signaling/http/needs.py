@@ -1,0 +1,89 @@
+"""What REST needs of the service, and the dependencies that its routes name."""
+
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from redis.asyncio import Redis
+
+from kcs_contracts.ids import MeetingId
+from kcs_contracts.placement import Placement
+from kcs_contracts.rooms import Role
+from kcs_signaling.errors import AccessDenied, MeetingNotFound
+from kcs_signaling.identity import Identity
+from kcs_signaling.ports import Meeting
+from kcs_signaling.records import Records
+from kcs_signaling.settings import Settings
+from kcs_signaling.tokens import BadToken, Tokens
+
+
+class RestServices(Protocol):
+    """The part of `kcs_signaling.services.Services` that REST uses."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def records(self) -> Records: ...
+    @property
+    def placement(self) -> Placement: ...
+    @property
+    def redis(self) -> Redis: ...
+
+
+def _services(request: Request) -> RestServices:
+    services: RestServices = request.app.state.services
+    return services
+
+
+Services = Annotated[RestServices, Depends(_services)]
+
+_BEARER = HTTPBearer(
+    bearerFormat="JWT", description="An access or meeting token.", auto_error=False
+)
+
+
+async def _caller(
+    services: Services,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> Identity:
+    if credentials is None:
+        raise BadToken("send a token: Authorization: Bearer <token>")
+    return services.tokens.verify(credentials.credentials)
+
+
+Caller = Annotated[Identity, Depends(_caller)]
+"""The bearer of the request's token; 401 without a valid one."""
+
+
+async def _meeting(
+    services: Services,
+    caller: Caller,
+    meeting_id: Annotated[str, Path(description="A meeting's id.", examples=["k7f-x2mq-9tb"])],
+) -> Meeting:
+    # A meeting that the token is not for looks the same as one that is not there.
+    known = None
+    if caller.kind == "access" or caller.meeting_id == meeting_id:
+        known = await services.records.meeting(MeetingId(meeting_id))
+    if known is None:
+        raise MeetingNotFound("there is no such meeting")
+    return known
+
+
+ReadableMeeting = Annotated[Meeting, Depends(_meeting)]
+"""The meeting in the path: anybody's with an access token, else the meeting token's own."""
+
+
+async def _hosted(caller: Caller, meeting: ReadableMeeting) -> Meeting:
+    if caller.kind == "meeting":
+        host = caller.role is Role.HOST
+    else:
+        host = caller.user_id == meeting.host_id
+    if not host:
+        raise AccessDenied("only the host of the meeting may do this")
+    return meeting
+
+
+HostedMeeting = Annotated[Meeting, Depends(_hosted)]
+"""The meeting in the path, where the caller is its host; 403 otherwise."""

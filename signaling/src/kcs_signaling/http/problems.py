@@ -1,0 +1,134 @@
+"""Errors on the wire: `application/problem+json` (RFC 9457) with the guide's code beside.
+
+Every error of REST leaves through here; a problem never quotes what the client sent.
+"""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from kcs_signaling.errors import InvalidRequest, NotFound, SignalingError, Unavailable
+from kcs_signaling.tokens import BadToken
+
+MEDIA_TYPE = "application/problem+json"
+_MAX_FIELDS = 20
+_MAX_FIELD_LENGTH = 64
+
+_STATUS: Mapping[str, int] = {
+    "MEETING_NOT_FOUND": 404,
+    "ACCESS_DENIED": 403,
+    "MEETING_FULL": 409,
+    "MEETING_ENDED": 410,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "INVALID_REQUEST": 400,
+    "NOT_FOUND": 404,
+    "NO_CAPACITY": 503,
+    "UNAVAILABLE": 503,
+}
+"""Any other code is 500."""
+
+
+class FieldProblem(BaseModel):
+    """A field of the request that is not what it must be."""
+
+    field: str = Field(description="Where it is, such as `body.max_participants`.")
+    message: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = Field("about:blank", description="`title` is the phrase of `status`.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened and what to do, for a person.")
+    code: str = Field(description="What happened, for a program.")
+    errors: list[FieldProblem] | None = Field(
+        None, description="With status 422: the fields that are wrong."
+    )
+    reasons: dict[str, str] | None = Field(
+        None, description="With `/readyz`: what is not ready, by part."
+    )
+
+
+class NotReady(Unavailable):
+    """Parts that this service needs do not answer."""
+
+    def __init__(self, reasons: dict[str, str]):
+        super().__init__(f"not ready: {', '.join(sorted(reasons))}", retry_after_s=1)
+        self.reasons = reasons
+
+
+def problem(
+    error: SignalingError,
+    *,
+    status: int | None = None,
+    fields: Sequence[FieldProblem] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The response for an error; `status` when the code alone does not say it."""
+    if status is None:
+        status = 401 if isinstance(error, BadToken) else _STATUS.get(error.code, 500)
+    body = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=error.message,
+        code=error.code,
+        errors=list(fields) if fields is not None else None,
+        reasons=error.reasons if isinstance(error, NotReady) else None,
+    )
+    more = dict(headers or {})
+    if status == 401:
+        more["WWW-Authenticate"] = "Bearer"
+    if error.retry_after_s is not None:
+        more["Retry-After"] = str(max(1, round(error.retry_after_s)))
+    return JSONResponse(body.model_dump(exclude_none=True), status, more, MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these problems."""
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: reference}}
+        for status in statuses
+    }
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Renders what routes raise; what they should not raise is `middleware.Guard`'s."""
+
+    @app.exception_handler(SignalingError)
+    async def _signaling(_: Request, error: SignalingError) -> JSONResponse:
+        return problem(error)
+
+    @app.exception_handler(RedisError)
+    async def _redis(_: Request, __: RedisError) -> JSONResponse:
+        return problem(Unavailable("placement does not answer", retry_after_s=1))
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [
+            FieldProblem(field=_name(e["loc"]), message=str(e["msg"])[:200])
+            for e in error.errors()[:_MAX_FIELDS]
+        ]
+        return problem(InvalidRequest("fields of the request are wrong"), status=422, fields=fields)
+
+    @app.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        kind = NotFound if error.status_code == 404 else InvalidRequest
+        detail = "there is nothing here" if error.status_code == 404 else str(error.detail)
+        return problem(kind(detail), status=error.status_code, headers=error.headers)
+
+
+def _name(location: Sequence[object]) -> str:
+    """`body.settings.default_role`: names of extra fields are the client's, so they are cut."""
+    text = ".".join(str(part) for part in location)
+    return text.encode("ascii", "backslashreplace").decode()[:_MAX_FIELD_LENGTH]

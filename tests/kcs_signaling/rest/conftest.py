@@ -1,0 +1,143 @@
+"""REST as people meet it: a real uvicorn on a free port over a real Redis and SQLite."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from redis.asyncio import Redis
+
+from kcs_contracts.placement import Placement, connect
+from kcs_signaling.http.app import build_http
+from kcs_signaling.records import Records, open_records
+from kcs_signaling.settings import (
+    AuthSettings,
+    HttpSettings,
+    RedisSettings,
+    Settings,
+    SqlSettings,
+)
+from kcs_signaling.tokens import Tokens, User
+
+ORIGIN = "https://meet.example.org"
+
+
+@dataclass(frozen=True)
+class Services:
+    """What `RestServices` asks for."""
+
+    settings: Settings
+    tokens: Tokens
+    records: Records
+    placement: Placement
+    redis: Redis
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response, read to its end."""
+
+    status: int
+    headers: Any
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass
+class Rest:
+    """A running service and a client of it."""
+
+    services: Services
+    port: int
+    http: aiohttp.ClientSession
+    ada: User = field(default_factory=lambda: User(user_id="ada", user_name="Ada"))
+    bob: User = field(default_factory=lambda: User(user_id="bob", user_name="Bob"))
+
+    async def call(
+        self, method: str, path: str, *, token: str | None = None, **more: Any
+    ) -> Answer:
+        """One request, with a bearer token where given."""
+        headers = more.pop("headers", {})
+        if token is not None:
+            headers = {"Authorization": f"Bearer {token}", **headers}
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with self.http.request(method, url, headers=headers, **more) as response:
+            return Answer(response.status, response.headers, await response.text())
+
+    def access(self, user: User) -> str:
+        """An access token for a user."""
+        return self.services.tokens.access(user)
+
+    async def meeting(self, host: User | None = None, **body: Any) -> Any:
+        """A new meeting of Ada's, as the answer has it."""
+        token = self.access(host or self.ada)
+        answer = await self.call("POST", "/api/v1/meetings", token=token, json=body)
+        assert answer.status == 201, answer.text
+        return answer.json
+
+
+StartRest = Callable[..., AbstractAsyncContextManager[Rest]]
+
+
+@pytest.fixture
+def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
+    """Starts a service: `async with start_rest(dev_login=False, web_dir=None, redis=URL)`."""
+
+    @asynccontextmanager
+    async def start(
+        *, dev_login: bool = True, web_dir: Path | None = None, redis: str = redis_url
+    ) -> AsyncIterator[Rest]:
+        sql = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite"
+        settings = Settings(
+            http=HttpSettings(public_url=ORIGIN, allowed_origins=(ORIGIN,), web_dir=web_dir),
+            auth=AuthSettings(key_file=tmp_path / "key.pem", dev_login=dev_login),
+            redis=RedisSettings(url=redis),
+            sql=SqlSettings(url=sql),
+        )
+        auth = settings.auth
+        tokens = Tokens(
+            Ed25519PrivateKey.generate(),
+            issuer=auth.issuer,
+            access_minutes=auth.access_minutes,
+            refresh_days=auth.refresh_days,
+        )
+        client = connect(redis)
+        async with open_records(sql) as records, aiohttp.ClientSession() as http:
+            services = Services(settings, tokens, records, Placement(client), client)
+            async with _serve(services) as port:
+                yield Rest(services, port, http)
+        await client.aclose()
+
+    return start
+
+
+@asynccontextmanager
+async def _serve(services: Services) -> AsyncIterator[int]:
+    config = uvicorn.Config(build_http(services), log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        task = asyncio.create_task(server.serve([listener]))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def rest(redis: Redis, start_rest: StartRest) -> AsyncIterator[Rest]:
+    """A service with the development login on, over an empty Redis and database."""
+    async with start_rest() as running:
+        yield running

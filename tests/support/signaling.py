@@ -1,0 +1,266 @@
+"""A real `kcs-signaling` process, and clients of its two dialects."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import socketio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from kcs_contracts.ids import MeetingId, UserId, new_meeting_id
+from kcs_contracts.rooms import Role
+from kcs_signaling.keys import create_key, load_key
+from kcs_signaling.tokens import Tokens, User
+
+ORIGIN = "https://meet.example.org"
+ISSUER = "kcs-meetings"
+
+
+class Signaling:
+    """One process; `start` and `stop` as often as wanted, on the same Redis and database."""
+
+    def __init__(self, home: Path, redis_url: str, **settings: str):
+        self.home, self.redis_url = home, redis_url
+        self.url = ""
+        self.lines: list[dict[str, Any]] = []
+        """What it logged."""
+        self._settings = settings
+        self._process: Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        key = home / "key.pem"
+        self.key: Ed25519PrivateKey = load_key(key) if key.exists() else create_key(key)
+        self.tokens = Tokens(self.key, issuer=ISSUER, access_minutes=15, refresh_days=7)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "KCS_HTTP__PORT": "0",
+            "KCS_HTTP__ALLOWED_ORIGINS": json.dumps([ORIGIN]),
+            "KCS_AUTH__KEY_FILE": str(self.home / "key.pem"),
+            "KCS_AUTH__ISSUER": ISSUER,
+            "KCS_REDIS__URL": self.redis_url,
+            "KCS_SQL__URL": f"sqlite+aiosqlite:///{self.home}/records.sqlite",
+            **self._settings,
+        }
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> "Signaling":
+        """Returns when it is ready."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "kcs_signaling.main", env=self.environment, stdout=PIPE
+        )
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._reading = asyncio.create_task(self._read(ready))
+        self.url = await asyncio.wait_for(ready, 20)
+        return self
+
+    async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Its exit status, and how long it took, in s."""
+        assert self._process is not None
+        began = time.monotonic()
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        status = await asyncio.wait_for(self._process.wait(), 20)
+        if self._reading is not None:
+            await self._reading
+        return status, time.monotonic() - began
+
+    async def _read(self, ready: "asyncio.Future[str]") -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for raw in self._process.stdout:
+            try:
+                line = json.loads(raw)
+            except ValueError:
+                line = {"event": raw.decode().rstrip()}
+            self.lines.append(line)
+            if line.get("event") == "signaling_ready" and not ready.done():
+                ready.set_result(line["url"])
+        if not ready.done():
+            ready.set_exception(RuntimeError(f"signaling ended: {self.lines}"))
+
+    def access(self, user: str, name: str | None = None) -> str:
+        """An access token."""
+        return self.tokens.access(_person(user, name))
+
+    def invited(self, meeting: str, user: str, role: Role) -> str:
+        """A meeting token."""
+        expires = time.time() + 3600
+        return self.tokens.meeting(MeetingId(meeting), _person(user), role, expires_at=expires)
+
+    async def create_meeting(self, host: str = "host", **fields: object) -> str:
+        """A meeting by REST; its id."""
+        headers = {"Authorization": f"Bearer {self.access(host)}"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/api/v1/meetings", json=fields, headers=headers) as answer,
+        ):
+            assert answer.status == 201, await answer.text()
+            return str((await answer.json())["id"])
+
+    async def metrics(self) -> str:
+        """What /metrics says."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{self.url}/metrics") as answer,
+        ):
+            return await answer.text()
+
+
+def _person(user: str, name: str | None = None) -> User:
+    return User(user_id=UserId(user), user_name=name or user.title())
+
+
+class Client:
+    """A socket in one namespace that remembers what it heard."""
+
+    def __init__(self, namespace: str):
+        self.namespace = namespace
+        self.heard: list[tuple[str, Any]] = []
+        self.disconnects: list[str] = []
+        self._news = asyncio.Condition()
+        self._read = 0
+        self.sio = socketio.AsyncClient(reconnection=False)
+        self.sio.on("*", self._hear, namespace=namespace)
+        self.sio.on("disconnect", self._gone, namespace=namespace)
+
+    async def connect(
+        self, url: str, token: str, transports: tuple[str, ...] = ("websocket",)
+    ) -> "Client":
+        await self.sio.connect(
+            url,
+            auth={"token": token},
+            namespaces=[self.namespace],
+            transports=list(transports),
+        )
+        return self
+
+    async def close(self) -> None:
+        await self.sio.disconnect()
+
+    async def ask(self, event: str, payload: object = None, timeout_s: float = 8) -> Any:
+        """The acknowledgement."""
+        return await self.sio.call(event, payload, namespace=self.namespace, timeout=timeout_s)
+
+    async def get(self, event: str, payload: object = None) -> Any:
+        """The data of an acknowledgement that must be ok."""
+        answer = await self.ask(event, payload)
+        assert answer["ok"], answer
+        return answer["data"]
+
+    async def refused(self, event: str, payload: object = None) -> str:
+        """The code of an acknowledgement that must not be ok."""
+        answer = await self.ask(event, payload)
+        assert not answer["ok"], answer
+        assert answer["error"]["message"]
+        return str(answer["error"]["code"])
+
+    async def emit(self, event: str, payload: object = None) -> None:
+        await self.sio.emit(event, payload, namespace=self.namespace)
+
+    async def hears(
+        self, event: str, matching: Callable[[Any], bool] = lambda _: True, timeout_s: float = 5
+    ) -> Any:
+        """The payload of the next event of that name, heard before or not, each once."""
+
+        def found() -> int | None:
+            for index, (name, payload) in enumerate(self.heard):
+                if name == event and matching(payload):
+                    return index
+            return None
+
+        async with self._news:
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._news.wait_for(lambda: found() is not None)
+            except TimeoutError:
+                raise AssertionError(f"no {event} in {self.heard}") from None
+            index = found()
+            assert index is not None
+            return self.heard.pop(index)[1]
+
+    async def settle(self) -> None:
+        """Waits until the server has handled what this client sent before."""
+        await self.ask("no-such-event")
+
+    async def _hear(self, event: str, *args: Any) -> None:
+        async with self._news:
+            self.heard.append((event, args[0] if args else None))
+            self._news.notify_all()
+
+    async def _gone(self, reason: str) -> None:
+        async with self._news:
+            self.disconnects.append(reason)
+            self._news.notify_all()
+
+    async def gone(self, timeout_s: float = 5) -> str:
+        """Waits for the disconnect; its reason."""
+        async with self._news, asyncio.timeout(timeout_s):
+            await self._news.wait_for(lambda: bool(self.disconnects))
+        return self.disconnects[0]
+
+
+def some_meeting_id() -> str:
+    """An id that nobody has."""
+    return new_meeting_id()
+
+
+class RawSocket:
+    """A WebSocket that says whatever the test wants, with the Engine.IO handshake done."""
+
+    def __init__(self, session: aiohttp.ClientSession, ws: aiohttp.ClientWebSocketResponse):
+        self._session, self.ws = session, ws
+
+    @classmethod
+    async def open(cls, url: str, **headers: str) -> "RawSocket":
+        session = aiohttp.ClientSession()
+        try:
+            ws = await session.ws_connect(
+                f"{url}/socket.io/?EIO=4&transport=websocket", headers=headers, max_msg_size=0
+            )
+        except BaseException:
+            await session.close()
+            raise
+        raw = cls(session, ws)
+        assert (await raw.text())[0] == "0"
+        return raw
+
+    async def join(self, namespace: str, token: str) -> "RawSocket":
+        """Connects to a namespace."""
+        prefix = "" if namespace == "/" else namespace + ","
+        await self.ws.send_str("40" + prefix + json.dumps({"token": token}))
+        assert (await self.text()).startswith(f"40{prefix}")
+        return self
+
+    async def text(self, timeout_s: float = 5) -> str:
+        """The next message; pings are left out. `""` is the end."""
+        while True:
+            message = await asyncio.wait_for(self.ws.receive(), timeout_s)
+            if message.type != aiohttp.WSMsgType.TEXT:
+                return ""
+            if message.data != "2":
+                return str(message.data)
+
+    async def rest(self, timeout_s: float = 5) -> list[str]:
+        """All messages until the server closes."""
+        texts = []
+        while text := await self.text(timeout_s):
+            texts.append(text)
+        return texts
+
+    async def close(self) -> None:
+        await self.ws.close()
+        await self._session.close()

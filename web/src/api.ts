@@ -1,0 +1,85 @@
+/**
+ * The REST calls of the client, and the problem+json errors (RFC 9457) that they answer with.
+ *
+ * Nothing here remembers anything; `meeting/Credentials` keeps the tokens.
+ */
+
+export interface ServiceConfig {
+  /** Whether anybody may sign in with a name alone (a development setting). */
+  dev_login: boolean;
+  /** What the installation calls itself. */
+  name: string;
+}
+
+export interface Tokens {
+  access_token: string;
+  refresh_token: string;
+  /** Seconds for which the access token is good. */
+  expires_in: number;
+}
+
+export interface Meeting {
+  id: string;
+  display_name: string;
+}
+
+export interface CreatedMeeting extends Meeting {
+  join_url: string;
+  meeting_token: string;
+}
+
+/** The service refused, or (code `UNREACHABLE`, status 0) could not be reached. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    readonly status: number,
+    message: string,
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+}
+
+export const api = {
+  config: () => call<ServiceConfig>('GET', 'config'),
+  devLogin: (userId: string, userName: string) =>
+    call<Tokens>('POST', 'auth/token', {
+      body: {
+        user_id: userId,
+        user_name: userName,
+        email: `${userId}@example.org`,
+        campus_id: 'dev',
+      },
+    }),
+  refresh: (refreshToken: string) =>
+    call<Tokens>('POST', 'auth/refresh', { body: { refresh_token: refreshToken } }),
+  meeting: (bearer: string, id: string) =>
+    call<Meeting>('GET', `meetings/${encodeURIComponent(id)}`, { bearer }),
+  createMeeting: (bearer: string) => call<CreatedMeeting>('POST', 'meetings', { bearer, body: {} }),
+};
+
+interface CallOptions {
+  bearer?: string;
+  body?: object;
+}
+
+async function call<T>(method: string, path: string, options: CallOptions = {}): Promise<T> {
+  const headers: Record<string, string> = { Accept: 'application/json' };
+  if (options.bearer) headers.Authorization = `Bearer ${options.bearer}`;
+  if (options.body) headers['Content-Type'] = 'application/json';
+  let response: Response;
+  try {
+    response = await fetch(`/api/v1/${path}`, {
+      method,
+      headers,
+      body: options.body ? JSON.stringify(options.body) : null,
+      signal: AbortSignal.timeout(10_000),
+    });
+  } catch (error) {
+    throw new ApiError('UNREACHABLE', 0, String(error));
+  }
+  const data = await response.json().catch(() => ({}));
+  if (response.ok) return data as T;
+  const code = response.status >= 500 ? 'UNAVAILABLE' : `HTTP_${response.status}`;
+  throw new ApiError(data.code ?? code, response.status, data.detail ?? response.statusText);
+}

@@ -1,0 +1,8 @@
+/** Entry of the browser client: mounts the pages. */
+import { createRoot } from 'react-dom/client';
+import './styles/base.css';
+import './styles/pages.css';
+import './styles/room.css';
+import { App } from './ui/App';
+
+createRoot(document.getElementById('root') as HTMLElement).render(<App />);

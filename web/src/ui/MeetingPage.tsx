@@ -1,0 +1,106 @@
+/**
+ * `/m/{meeting_id}`: lobby, then the room, then the end; which of them, the client's phase says.
+ *
+ * `?name=Ann` fills in a name, `&join=1` joins at once, `audio=0` and `video=0` start with them
+ * off. `#token=` brings an invitation, and is taken out of the address at once.
+ */
+import { useEffect, useState } from 'react';
+import { api } from '../api';
+import type { Credentials } from '../meeting/Credentials';
+import { type Problem, passes, problemOf } from '../meeting/errors';
+import { LocalMedia } from '../meeting/LocalMedia';
+import { MeetingClient } from '../meeting/MeetingClient';
+import { EndPage } from './EndPage';
+import { useSelected } from './hooks';
+import { Lobby } from './Lobby';
+import { Room } from './Room';
+
+const NAME_KEY = 'kcs.name';
+
+interface Props {
+  meetingId: string;
+  credentials: Credentials;
+  go(path: string): void;
+}
+
+export function MeetingPage({ meetingId, credentials, go }: Props) {
+  const [{ client, local, wishes }] = useState(() => open(meetingId, credentials));
+  const [name, setName] = useState(wishes.name);
+  const [unknown, setUnknown] = useState<Problem | null>(null);
+  const phase = useSelected(client, (state) => state.phase);
+  const problem = useSelected(client, (state) => state.problem);
+  const title = useSelected(client, (state) => state.title);
+
+  const join = (as: string) => {
+    localStorage.setItem(NAME_KEY, as);
+    setName(as);
+    client.join(as);
+  };
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, for the page's life.
+  useEffect(() => {
+    void local.start({ audio: wishes.audio, video: wishes.video });
+    if (wishes.join) join(wishes.name || 'Guest');
+    else lookUp(meetingId, credentials).then((text) => client.setTitle(text), onUnknown);
+    function onUnknown(error: unknown) {
+      // If the service is away now, joining will say so; or it will be back by then.
+      if (passes(error)) return;
+      local.stop();
+      setUnknown(problemOf(error));
+    }
+    return () => {
+      client.dispose();
+      local.dispose();
+    };
+  }, []);
+  useEffect(() => {
+    document.title = title ? `${title} · KCS Meetings` : 'KCS Meetings';
+    return () => {
+      document.title = 'KCS Meetings';
+    };
+  }, [title]);
+
+  const again = (at: 'lobby' | 'room') => {
+    setUnknown(null);
+    void local.start({ audio: true, video: true });
+    if (at === 'room') join(name || 'Guest');
+    else client.reset();
+  };
+  if (unknown && phase === 'lobby') {
+    return <EndPage phase="failed" problem={unknown} onAgain={again} go={go} />;
+  }
+  if (phase === 'left' || phase === 'failed') {
+    return <EndPage phase={phase} problem={problem} onAgain={again} go={go} />;
+  }
+  if (phase !== 'lobby') return <Room client={client} local={local} name={name} />;
+  return (
+    <Lobby local={local} meetingId={meetingId} title={title} defaultName={name} onJoin={join} />
+  );
+}
+
+function open(meetingId: string, credentials: Credentials) {
+  const token = new URLSearchParams(location.hash.slice(1)).get('token');
+  if (token) credentials.rememberInvitation(meetingId, token);
+  if (location.hash) history.replaceState(null, '', location.pathname + location.search);
+  const query = new URLSearchParams(location.search);
+  const local = new LocalMedia();
+  return {
+    local,
+    client: new MeetingClient(meetingId, credentials, local),
+    wishes: {
+      name:
+        query.get('name') ||
+        credentials.invitedName(meetingId) ||
+        localStorage.getItem(NAME_KEY) ||
+        '',
+      join: query.get('join') === '1',
+      audio: query.get('audio') !== '0',
+      video: query.get('video') !== '0',
+    },
+  };
+}
+
+async function lookUp(meetingId: string, credentials: Credentials): Promise<string> {
+  const meeting = await api.meeting(await credentials.forMeeting(meetingId), meetingId);
+  return meeting.display_name;
+}
