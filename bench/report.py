@@ -8,6 +8,7 @@ What stands between the two markers is generated; the rest of the page is writte
 from typing import Any
 
 import orjson
+from run import NAMES
 
 from kcs_dev.measure import RESULTS
 from kcs_dev.stack import ROOT
@@ -15,7 +16,7 @@ from kcs_dev.stack import ROOT
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN = "<!-- results: written by bench/report.py, do not edit -->"
 END = "<!-- end of results -->"
-_VERDICT = {True: "met", False: "**missed**", None: ""}
+_MET = {True: "met", False: "**missed**", None: ""}
 
 
 def _number(value: float) -> str:
@@ -26,7 +27,7 @@ def _row(figure: dict[str, Any]) -> str:
     note = f" ({figure['note']})" if figure["note"] else ""
     value = f"{_number(figure['value'])} {figure['unit']}"
     goal = f"{figure['goal']}{note}" if figure["goal"] else note.strip(" ()")
-    return f"| {figure['name']} | {value} | {goal} | {_VERDICT[figure['met']]} |"
+    return f"| {figure['name']} | {value} | {goal} | {_MET[figure['met']]} |"
 
 
 def _section(run: dict[str, Any]) -> str:
@@ -48,7 +49,7 @@ def _section(run: dict[str, Any]) -> str:
     return "\n".join([*head, *(_row(figure) for figure in run["figures"])])
 
 
-def _missed(runs: list[dict[str, Any]]) -> str:
+def _verdict(runs: list[dict[str, Any]]) -> str:
     missed = [
         f"- {run['name']}: {figure['name']} is {_number(figure['value'])} {figure['unit']},"
         f" goal {figure['goal']}"
@@ -56,7 +57,11 @@ def _missed(runs: list[dict[str, Any]]) -> str:
         for figure in run["figures"]
         if figure["met"] is False
     ]
-    return "\n".join(["Goals that are missed:", "", *missed]) if missed else "All goals are met."
+    if missed:
+        return "\n".join(["Goals that are missed:", "", *missed])
+    absent = sorted(set(NAMES) - {run["name"] for run in runs})
+    met = "All goals are met" + (", of what was measured" if absent else "")
+    return f"{met}." + (f" Not measured yet: {', '.join(absent)}." if absent else "")
 
 
 def main() -> None:
@@ -64,7 +69,7 @@ def main() -> None:
     runs = [orjson.loads(path.read_bytes()) for path in sorted(RESULTS.glob("*.json"))]
     before, rest = PAGE.read_text().split(BEGIN)
     after = rest.split(END)[1]
-    parts = [_missed(runs), *map(_section, runs)] if runs else ["Nothing was measured yet."]
+    parts = [_verdict(runs), *map(_section, runs)]
     PAGE.write_text("\n\n".join([f"{before}{BEGIN}", *parts, f"{END}{after}"]))
     print(f"wrote {PAGE.relative_to(ROOT)}")
 

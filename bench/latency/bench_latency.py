@@ -135,6 +135,7 @@ def _figures(sfu: Seen, direct: Seen) -> list[Figure]:
         Figure("picture latency p50, direct, no SFU", ms(direct, 50), "ms"),
         Figure("picture latency p95, direct, no SFU", ms(direct, 95), "ms"),
         Figure("what the SFU adds at p50", ms(sfu, 50) - ms(direct, 50), "ms"),
+        Figure("height of the frames that came, of simulcast", sfu.height, "lines"),
     ]
 
 

@@ -155,14 +155,17 @@ async def test_a_reservation_shrinks_by_those_who_are_in_and_ends_when_all_have_
 async def test_a_meeting_that_moves_takes_its_reservation_along_with_the_people_in_it(
     placement: Placement, lease: Lease, person: Person
 ) -> None:
-    await placement.renew(lease("a"), [])
-    meeting = MeetingId("m1")
-    home = await placement.assign(meeting, warmup_ms=0)
-    for n in range(20):
-        await placement.join(meeting, person(f"p{n}"), limit=99)
-    await placement.renew(lease("b"), [])
-    await placement.evict(meeting, A, home.epoch, "moved")
-    assert await reserved(placement) == {"a": 0, "b": 0.2}
+    for meeting, people, moved in ((MeetingId("m1"), 5, 0.15), (MeetingId("m2"), 20, 0.2)):
+        await placement.renew(lease("a", f"boot of {meeting}"), [])
+        await placement.drain(NodeName("b"))
+        home = await placement.assign(meeting, warmup_ms=0)
+        for n in range(people):
+            await placement.join(meeting, person(f"p{n}"), limit=99)
+        await placement.renew(lease("b"), [])
+        await placement.undrain(NodeName("b"))
+        await placement.evict(meeting, A, home.epoch, "moved")
+        assert await reserved(placement) == {"a": 0, "b": moved}
+        await placement.end(meeting, "expired")
 
 
 async def test_a_reservation_is_gone_after_a_quarter_of_an_hour_and_half_of_it_before(

@@ -53,9 +53,9 @@ from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot,
 T = TypeVar("T")
 
 NODES = [NodeName(name) for name in ("a", "b", "c")]
-MEETINGS = [MeetingId(name) for name in ("m1", "m2", "m3", "m4")]
-USERS = [ParticipantId(f"u{n}") for n in range(5)]
-LIMIT = 3
+MEETINGS = [MeetingId(name) for name in ("m1", "m2", "m3")]
+USERS = [ParticipantId(f"u{n}") for n in range(3)]
+LIMIT = 2
 CAPACITY = 500
 FLAGS = {Source.MIC: "audio_enabled", Source.CAMERA: "video_enabled"}
 
@@ -145,13 +145,16 @@ class PlacementMachine(RuleBasedStateMachine):
         self.homes: dict[MeetingId, tuple[Assignment, int]] = {}
         self.issued: dict[MeetingId, dict[int, tuple[str, str]]] = {m: {} for m in MEETINGS}
         self.people: dict[MeetingId, dict[ParticipantId, str]] = {m: {} for m in MEETINGS}
+        self.reserved: dict[MeetingId, tuple[NodeName, int]] = {}
         self.over: set[MeetingId] = set()
         self.replicas = {m: Replica() for m in MEETINGS}
 
-    @initialize()
-    def empty_redis(self) -> None:
+    @initialize(names=st.sets(nodes, min_size=1))
+    def a_day_begins(self, names: set[NodeName]) -> None:
         self.run(self.redis.flushall())
         self.run(self.ear.new())
+        for name in sorted(names):
+            self.start(name)
 
     # What the model derives ------------------------------------------------------------------
 
@@ -172,6 +175,19 @@ class PlacementMachine(RuleBasedStateMachine):
             for name, process in self.current.items()
             if self.leased[name] and name not in self.drained and (name, process.boot) != left
         ]
+
+    def reserved_on(self, name: NodeName) -> float:
+        """Load of the reservations, but for their decay, which is little in a test's time."""
+        to_come = [
+            max(0, people - len(self.people[meeting]))
+            for meeting, (node, people) in self.reserved.items()
+            if node == name
+        ]
+        return sum(to_come) * 10 / CAPACITY
+
+    def is_empty_now(self, meeting: MeetingId) -> None:
+        if not self.people[meeting]:
+            self.reserved.pop(meeting, None)
 
     # Nodes -----------------------------------------------------------------------------------
 
@@ -209,6 +225,8 @@ class PlacementMachine(RuleBasedStateMachine):
         if home is not None and home.epoch == epoch:
             assert (home.node, home.boot) == (name, process.boot), "an epoch in two places"
             generation = max(current, generation)
+        elif home is not None:
+            self.reserved.pop(meeting, None)
         claimed = Assignment(
             meeting_id=meeting,
             node=name,
@@ -221,6 +239,9 @@ class PlacementMachine(RuleBasedStateMachine):
 
     @rule(name=nodes)
     def a_node_starts(self, name: NodeName) -> None:
+        self.start(name)
+
+    def start(self, name: NodeName) -> None:
         if name in self.current:
             self.older.append((name, self.current[name]))
         self.current[name] = Process(f"boot{next(self.boots)}")
@@ -265,10 +286,14 @@ class PlacementMachine(RuleBasedStateMachine):
         self, meeting: MeetingId, expected: int, besides: Assignment | None, call: Awaitable[T]
     ) -> T | None:
         """A call that has to find a node: checks the choice, or that there was none."""
-        before = {view.node: view for view in self.run(self.placement.nodes())}
-        need = max(expected, 15, len(self.people[meeting])) * 10 / CAPACITY
+        people = max(expected, 15)
         candidates = self.candidates(besides)
-        room = {name: 1 - before[name].load - before[name].reserved - need for name in candidates}
+        room = {
+            name: 1
+            - (self.current[name].consumers + people * 10) / CAPACITY
+            - self.reserved_on(name)
+            for name in candidates
+        }
         try:
             home = self.run(call)
         except NoCapacity:
@@ -281,6 +306,7 @@ class PlacementMachine(RuleBasedStateMachine):
         assert home.epoch > max(epochs, default=0), "an epoch fell or was given twice"
         epochs[home.epoch] = (home.node, home.boot)
         self.homes[meeting] = home, 0
+        self.reserved[meeting] = home.node, people + len(self.people[meeting])
         return home
 
     @rule(
@@ -344,6 +370,7 @@ class PlacementMachine(RuleBasedStateMachine):
         self.over.add(meeting)
         self.homes.pop(meeting, None)
         self.people[meeting].clear()
+        self.is_empty_now(meeting)
 
     # People and streams ----------------------------------------------------------------------
 
@@ -373,12 +400,14 @@ class PlacementMachine(RuleBasedStateMachine):
         assert self.run(self.placement.leave(meeting, user, session)) == is_theirs
         if is_theirs:
             del self.people[meeting][user]
+            self.is_empty_now(meeting)
 
     @precondition(lambda self: any(self.people.values()))
     @rule(data=st.data())
     def somebody_is_lost(self, data: st.DataObject) -> None:
         meeting, user = self.draw_person(data)
         session = self.people[meeting].pop(user)
+        self.is_empty_now(meeting)
         assert self.run(self.placement.away(meeting, user, session, 0))
         self.run(asyncio.sleep(0.002))
         assert self.run(self.placement.sweep()) == [(meeting, user)]
@@ -445,7 +474,7 @@ class PlacementMachine(RuleBasedStateMachine):
         remembered = self.replicas
         self.run(self.redis.flushall())
         self.run(asyncio.sleep(0.02))  # far less than the warm-up: epochs are ahead by a few ms
-        for state in (self.homes, self.drained, self.over):
+        for state in (self.homes, self.drained, self.over, self.reserved):
             state.clear()
         self.leased = dict.fromkeys(self.leased, False) | {
             name: True for name, leased in self.leased.items() if leased
@@ -494,6 +523,11 @@ class PlacementMachine(RuleBasedStateMachine):
     def nobody_hosts_the_same_epoch_of_a_meeting_elsewhere(self) -> None:
         for meeting, (home, _) in self.homes.items():
             assert self.issued[meeting][home.epoch] == (home.node, home.boot)
+
+    @invariant()
+    def what_is_reserved_is_what_was_promised_and_has_not_come(self) -> None:
+        for view in self.run(self.placement.nodes()):
+            assert view.reserved == pytest.approx(self.reserved_on(view.node), abs=0.01)
 
     @invariant()
     def the_lost_meetings_are_those_without_a_live_node(self) -> None:

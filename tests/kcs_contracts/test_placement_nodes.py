@@ -120,3 +120,16 @@ async def test_a_generation_that_redis_missed_resets_the_media(
     assert await ear.events() == [
         MediaReset(reason="worker_died", node=A, epoch=home.epoch, generation=Generation(1))
     ]
+
+
+async def test_a_claim_that_beats_a_lagging_redis_resets_the_media(
+    placement: Placement, lease: Lease, meeting: MeetingId, ear: Any
+) -> None:
+    await placement.renew(lease("a"), [])
+    home = await placement.assign(meeting, warmup_ms=0)
+    epoch = Epoch(home.epoch + 1)
+    await placement.renew(lease("b"), [hosted(meeting, epoch, 2)])
+    assert await ear.events() == [
+        MediaReset(reason="moved", node=NodeName("b"), epoch=epoch, generation=Generation(2))
+    ]
+    assert [view.reserved for view in await placement.nodes()] == [0, 0]
