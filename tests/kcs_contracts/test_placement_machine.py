@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -43,7 +43,6 @@ from kcs_contracts.placement import (
     MeetingIsOver,
     NoCapacity,
     NodeLease,
-    NotInMeeting,
     Placement,
     Presence,
     StaleEpoch,
@@ -56,7 +55,7 @@ NODES = [NodeName(name) for name in ("a", "b", "c")]
 MEETINGS = [MeetingId(name) for name in ("m1", "m2", "m3")]
 USERS = [ParticipantId(f"u{n}") for n in range(3)]
 LIMIT = 2
-CAPACITY = 500
+CAPACITY = 300
 FLAGS = {Source.MIC: "audio_enabled", Source.CAMERA: "video_enabled"}
 
 nodes = st.sampled_from(NODES)
@@ -64,7 +63,7 @@ meetings = st.sampled_from(MEETINGS)
 users = st.sampled_from(USERS)
 sessions = st.sampled_from(["s1", "s2"])
 sources = st.sampled_from([Source.MIC, Source.CAMERA])
-loads = st.sampled_from([0, 0, 100, 250, 450])
+loads = st.sampled_from([0, 0, 50, 100, 250])
 
 
 @dataclass
@@ -140,14 +139,19 @@ class PlacementMachine(RuleBasedStateMachine):
         self.streams = itertools.count(1)
         self.current: dict[NodeName, Process] = {}
         self.leased: dict[NodeName, bool] = {}
+        self.seen: set[NodeName] = set()
+        """Nodes that Redis has heard of since it lost everything: it can tell their old boots."""
         self.older: list[tuple[NodeName, Process]] = []
         self.drained: set[NodeName] = set()
         self.homes: dict[MeetingId, tuple[Assignment, int]] = {}
         self.issued: dict[MeetingId, dict[int, tuple[str, str]]] = {m: {} for m in MEETINGS}
         self.people: dict[MeetingId, dict[ParticipantId, str]] = {m: {} for m in MEETINGS}
+        self.expected: dict[MeetingId, int] = {}
         self.reserved: dict[MeetingId, tuple[NodeName, int]] = {}
         self.over: set[MeetingId] = set()
         self.replicas = {m: Replica() for m in MEETINGS}
+        self.calm = 0
+        """Steps since the last blow that leaves little behind: without calm nothing builds up."""
 
     @initialize(names=st.sets(nodes, min_size=1))
     def a_day_begins(self, names: set[NodeName]) -> None:
@@ -208,6 +212,7 @@ class PlacementMachine(RuleBasedStateMachine):
         if process is not self.current[name]:
             assert renewal.superseded
             return
+        self.seen.add(name)
         assert not renewal.superseded
         assert renewal.draining == (name in self.drained)
         stale = {m for m in process.hosted if not self.confirm(name, process, m)}
@@ -237,12 +242,13 @@ class PlacementMachine(RuleBasedStateMachine):
         self.homes[meeting] = claimed, generation
         return True
 
+    @precondition(lambda self: len(self.current) < len(NODES) or self.calm > 5)
     @rule(name=nodes)
     def a_node_starts(self, name: NodeName) -> None:
         self.start(name)
 
     def start(self, name: NodeName) -> None:
-        if name in self.current:
+        if name in self.seen:
             self.older.append((name, self.current[name]))
         self.current[name] = Process(f"boot{next(self.boots)}")
         self.leased[name] = True
@@ -256,10 +262,10 @@ class PlacementMachine(RuleBasedStateMachine):
         self.leased[name] = True  # one that was hung for a while comes back like this
         self.renew(name, self.current[name])
 
-    @precondition(lambda self: self.current)
+    @precondition(lambda self: sum(self.leased.values()) > (self.calm < 8))
     @rule(data=st.data())
     def a_node_hangs_until_its_lease_is_over(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.current)))
+        name = data.draw(st.sampled_from([n for n, leased in self.leased.items() if leased]))
         self.renew(name, self.current[name], lease_ms=1)
         self.leased[name] = False
         self.run(asyncio.sleep(0.003))
@@ -270,15 +276,16 @@ class PlacementMachine(RuleBasedStateMachine):
         name, process = data.draw(st.sampled_from(self.older))
         self.renew(name, process)
 
-    @rule(name=nodes)
-    def the_operator_drains(self, name: NodeName) -> None:
-        self.run(self.placement.drain(name))
-        self.drained.add(name)
-
-    @rule(name=nodes)
-    def the_operator_undrains(self, name: NodeName) -> None:
-        self.run(self.placement.undrain(name))
-        self.drained.discard(name)
+    @precondition(lambda self: self.current and (len(self.drained) < 2 or self.calm > 4))
+    @rule(data=st.data())
+    def the_operator_drains_or_undrains(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.current)))
+        if name in self.drained:
+            self.run(self.placement.undrain(name))
+            self.drained.remove(name)
+        else:
+            self.run(self.placement.drain(name))
+            self.drained.add(name)
 
     # Meetings --------------------------------------------------------------------------------
 
@@ -306,6 +313,7 @@ class PlacementMachine(RuleBasedStateMachine):
         assert home.epoch > max(epochs, default=0), "an epoch fell or was given twice"
         epochs[home.epoch] = (home.node, home.boot)
         self.homes[meeting] = home, 0
+        self.expected[meeting] = expected
         self.reserved[meeting] = home.node, people + len(self.people[meeting])
         return home
 
@@ -343,7 +351,7 @@ class PlacementMachine(RuleBasedStateMachine):
         if is_stale:
             assert self.run(call) is None
         else:
-            self.placed(meeting, 0, home, call)
+            self.placed(meeting, self.expected.get(meeting, 0), home, call)
 
     @precondition(lambda self: any(process.hosted for process in self.current.values()))
     @rule(data=st.data())
@@ -364,13 +372,31 @@ class PlacementMachine(RuleBasedStateMachine):
             self.run(call)
             self.homes[meeting] = home, max(self.homes[meeting][1], generation + 1)
 
+    @precondition(lambda self: self.calm > 8)
     @rule(meeting=meetings)
     def a_meeting_ends(self, meeting: MeetingId) -> None:
+        self.calm = 0
         assert self.run(self.placement.end(meeting, "expired")) == (meeting not in self.over)
         self.over.add(meeting)
         self.homes.pop(meeting, None)
+        self.expected.pop(meeting, None)
         self.people[meeting].clear()
         self.is_empty_now(meeting)
+
+    @rule(
+        meeting=meetings,
+        who=st.sets(users, min_size=1, max_size=LIMIT),
+        source=sources,
+        expected=st.sampled_from([0, 20]),
+    )
+    def people_meet(
+        self, meeting: MeetingId, who: set[ParticipantId], source: Source, expected: int
+    ) -> None:
+        self.somebody_assigns(meeting, expected, "packed", True)
+        for user in sorted(who):
+            self.somebody_joins(meeting, user, "s1")
+        for user in sorted(who & set(self.people[meeting])):
+            self.send(meeting, user, source, is_paused=False, lag=0)
 
     # People and streams ----------------------------------------------------------------------
 
@@ -418,6 +444,11 @@ class PlacementMachine(RuleBasedStateMachine):
         self, data: st.DataObject, source: Source, is_paused: bool, lag: int
     ) -> None:
         meeting, user = self.draw_person(data)
+        self.send(meeting, user, source, is_paused=is_paused, lag=lag)
+
+    def send(
+        self, meeting: MeetingId, user: ParticipantId, source: Source, *, is_paused: bool, lag: int
+    ) -> None:
         home, generation = self.homes.get(meeting, (None, 0))
         epoch = Epoch((home.epoch if home else 1) - lag)
         producer = Producer(
@@ -439,18 +470,6 @@ class PlacementMachine(RuleBasedStateMachine):
         flags = {p.id: getattr(p, FLAGS[source]) for p in found.participants}
         assert flags[user] == (not is_paused)
 
-    @rule(meeting=meetings)
-    def a_stranger_cannot_send(self, meeting: MeetingId) -> None:
-        producer = Producer(
-            id=ProducerId("p0"), participant_id=ParticipantId("eve"), source=Source.MIC
-        )
-        with pytest.raises(NotInMeeting):
-            self.run(
-                self.placement.open_producer(
-                    meeting, producer, epoch=Epoch(1), generation=Generation(0)
-                )
-            )
-
     @precondition(lambda self: any(one.producers for one in self.replicas.values()))
     @rule(data=st.data(), what=st.sampled_from(["pause", "resume", "close"]))
     def a_stream_changes(self, data: st.DataObject, what: str) -> None:
@@ -468,18 +487,21 @@ class PlacementMachine(RuleBasedStateMachine):
 
     # Bad luck --------------------------------------------------------------------------------
 
+    @precondition(lambda self: self.calm > 12)
     @rule()
     def redis_loses_everything(self) -> None:
         """All nodes that hold a lease renew before anybody assigns: what the warm-up is for."""
+        self.calm = 0
         remembered = self.replicas
         self.run(self.redis.flushall())
         self.run(asyncio.sleep(0.02))  # far less than the warm-up: epochs are ahead by a few ms
-        for state in (self.homes, self.drained, self.over, self.reserved):
+        for state in (self.homes, self.drained, self.over, self.expected, self.reserved):
             state.clear()
         self.leased = dict.fromkeys(self.leased, False) | {
             name: True for name, leased in self.leased.items() if leased
         }
-        self.older.clear()  # their names' later boots are known again first, see a_node_starts
+        self.older.clear()
+        self.seen.clear()
         for name, leased in self.leased.items():
             if leased:
                 self.renew(name, self.current[name])
@@ -507,6 +529,7 @@ class PlacementMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_replica_that_hears_the_bus_knows_what_redis_knows(self) -> None:
+        self.calm += 1
         for published in self.run(self.ear.new()):
             self.replicas[published.meeting_id].hear(published)
         for meeting, snapshot in zip(MEETINGS, self.run(self.all_snapshots()), strict=True):
@@ -554,10 +577,13 @@ def test_placement_keeps_its_promises_in_any_order_of_calls(
         run_state_machine_as_test(
             lambda: PlacementMachine(run, redis, ear, lease, person),
             settings=settings(
-                max_examples=60,
+                max_examples=80,
                 stateful_step_count=40,
                 derandomize=True,
                 deadline=None,
+                phases=[
+                    Phase.generate
+                ],  # to look into a failure add Phase.shrink: it takes minutes
                 database=None,
                 suppress_health_check=list(HealthCheck),
             ),

@@ -116,9 +116,9 @@ async def scene(
     producer = await ann.get("produce", mic)
     of_bob = await bob.get("transport:create", {"meeting_id": meeting, "direction": "send"})
     bobs = await bob.get("produce", {**mic, "transport_id": of_bob["transport_id"]})
+    await ann.hears("new-producer")
     consume = {"producer_id": bobs["producer_id"], "rtp_capabilities": {}}
     consumer = await ann.get("consume", consume)
-    await ann.hears("new-producer")
     await ann.hears("participant:media:updated", lambda p: p["user_id"] == "bob")
     ann.heard.clear()
 

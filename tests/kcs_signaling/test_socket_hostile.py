@@ -303,10 +303,13 @@ async def test_a_socket_that_does_not_read_is_closed_and_the_others_get_all(
     transport = slow.ws._response.connection.transport  # type: ignore[union-attr]
     transport.pause_reading()  # type: ignore[union-attr]
 
-    with pytest.raises(aiohttp.ClientConnectionResetError):
+    async def keep_asking() -> None:
         for _ in range(2000):
             await slow.ws.send_str(f'42/meeting,1["room:join",{{"meeting_id":"{meeting}"}}]')
             await asyncio.sleep(0.01)
+
+    with pytest.raises(aiohttp.ClientConnectionResetError):
+        await keep_asking()
 
     assert await refusals(signaling, "slow_consumer") == before + 1
     assert (await bob.hears("participant:joined"))["user_id"] == "slow"

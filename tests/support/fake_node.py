@@ -100,7 +100,7 @@ class FakeNode:
             node=self.name,
             boot=self.boot,
             control_url=self._url,
-            consumer_capacity=500,
+            consumer_capacity=100_000,
             lease_ms=lease_ms,
         )
         hosted = [

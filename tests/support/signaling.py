@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
+import secrets
 import signal
+import subprocess
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,9 @@ class Signaling:
     def __init__(self, home: Path, redis_url: str, **settings: str):
         self.home, self.redis_url = home, redis_url
         self.url = ""
-        self.lines: list[dict[str, Any]] = []
-        """What it logged."""
         self._settings = settings
-        self._process: Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = home / f"log-{secrets.token_hex(4)}"
         key = home / "key.pem"
         self.key: Ed25519PrivateKey = load_key(key) if key.exists() else create_key(key)
         self.tokens = Tokens(self.key, issuer=ISSUER, access_minutes=15, refresh_days=7)
@@ -57,40 +56,38 @@ class Signaling:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What it logged; a line that is no JSON is an `event` by itself."""
+        return [_line(text) for text in self._log.read_text().splitlines()]
+
     async def start(self) -> "Signaling":
         """Returns when it is ready."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "kcs_signaling.main", env=self.environment, stdout=PIPE
-        )
-        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read(ready))
-        self.url = await asyncio.wait_for(ready, 20)
-        return self
+        already = len(self.lines) if self._log.exists() else 0
+        argv = [sys.executable, "-m", "kcs_signaling.main"]
+        with self._log.open("ab") as log:  # a pipe that nobody reads would hold the service up
+            self._process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            ready = [each for each in self.lines[already:] if each["event"] == "signaling_ready"]
+            if ready:
+                self.url = ready[0]["url"]
+                return self
+            if self._process.poll() is not None:
+                break
+            await asyncio.sleep(0.02)
+        raise RuntimeError(f"signaling ended: {self.lines}")
 
     async def stop(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """Its exit status, and how long it took, in s."""
         assert self._process is not None
         began = time.monotonic()
-        if self._process.returncode is None:
+        if self._process.poll() is None:
             self._process.send_signal(number)
-        status = await asyncio.wait_for(self._process.wait(), 20)
-        if self._reading is not None:
-            await self._reading
-        return status, time.monotonic() - began
-
-    async def _read(self, ready: "asyncio.Future[str]") -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        async for raw in self._process.stdout:
-            try:
-                line = json.loads(raw)
-            except ValueError:
-                line = {"event": raw.decode().rstrip()}
-            self.lines.append(line)
-            if line.get("event") == "signaling_ready" and not ready.done():
-                ready.set_result(line["url"])
-        if not ready.done():
-            ready.set_exception(RuntimeError(f"signaling ended: {self.lines}"))
+        while self._process.poll() is None:
+            assert time.monotonic() - began < 20, "signaling does not end"
+            await asyncio.sleep(0.02)
+        return self._process.returncode, time.monotonic() - began
 
     def access(self, user: str, name: str | None = None) -> str:
         """An access token."""
@@ -118,6 +115,13 @@ class Signaling:
             session.get(f"{self.url}/metrics") as answer,
         ):
             return await answer.text()
+
+
+def _line(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except ValueError:
+        return {"event": text}
 
 
 def _person(user: str, name: str | None = None) -> User:

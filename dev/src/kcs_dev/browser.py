@@ -31,6 +31,8 @@ _ARGUMENTS = (
     "--use-fake-ui-for-media-stream",
     "--auto-select-desktop-capture-source=Entire screen",
 )
+_PROBATOR = 1234
+"""mediasoup's stream of padding, by which a worker measures bandwidth: nobody sees it."""
 _KEEP_CONNECTIONS = """
 (() => {
   const Native = window.RTCPeerConnection;
@@ -76,7 +78,8 @@ class Person:
     async def received(self) -> dict[int, Received]:
         """All incoming streams, by SSRC."""
         reports: list[dict[str, Any]] = await self.page.evaluate("window.kcsStats()")
-        return {r["ssrc"]: _received(r) for r in reports if r["type"] == "inbound-rtp"}
+        streams = [r for r in reports if r["type"] == "inbound-rtp" and r["ssrc"] != _PROBATOR]
+        return {r["ssrc"]: _received(r) for r in streams}
 
     async def live(self, pause_s: float = 0.7) -> list[Received]:
         """The incoming streams whose frames or energy rose within the pause."""

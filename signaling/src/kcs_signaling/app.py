@@ -14,11 +14,11 @@ from kcs_signaling.adapters.socket_server import SocketServer
 from kcs_signaling.dialects.client import ClientDialect
 from kcs_signaling.dialects.meeting import MeetingDialect
 from kcs_signaling.http.app import build_http
-from kcs_signaling.room_media import RoomMedia
-from kcs_signaling.room_nodes import RoomNodes
-from kcs_signaling.room_presence import RoomPresence, touch_interval_s
-from kcs_signaling.room_registry import RoomRegistry
-from kcs_signaling.room_service import RoomService
+from kcs_signaling.service.media import RoomMedia
+from kcs_signaling.service.nodes import RoomNodes
+from kcs_signaling.service.presence import RoomPresence, touch_interval_s
+from kcs_signaling.service.registry import RoomRegistry
+from kcs_signaling.service.rooms import RoomService
 from kcs_signaling.services import Services
 
 _SOCKET_PATH = "/socket.io"

@@ -20,7 +20,8 @@ class Nodes(Functions):
         A hosted meeting that Redis does not know, as after a flush, is put back with that node
         and epoch; of two nodes that claim one, the higher epoch wins. A generation above the
         stored one counts as `reset_media(reason="worker_died")`. A second boot of the node's
-        name replaces the first, whose renewals are refused from then on.
+        name replaces the first, whose renewals are refused from then on; only a Redis that lost
+        all, and hears of the first boot after the second, takes them the other way round.
         """
         claims: list[str | int] = []
         for one in hosted:

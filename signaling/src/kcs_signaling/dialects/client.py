@@ -31,10 +31,10 @@ from kcs_signaling.dialects.announcements import Announcements
 from kcs_signaling.dialects.table import Dialect, DisplayName, Event, Payload, SocketPeer
 from kcs_signaling.errors import NotFound, SignalingError
 from kcs_signaling.identity import Identity
-from kcs_signaling.room_media import Layer
-from kcs_signaling.room_service import JoinRequest
 from kcs_signaling.rooms.peer import Audience, Peer, Room
 from kcs_signaling.rooms.permissions import SENDING, Action
+from kcs_signaling.service.media import Layer
+from kcs_signaling.service.rooms import JoinRequest
 
 _SOURCES: dict[MediaKind, Source] = {"audio": Source.MIC, "video": Source.CAMERA}
 

@@ -39,10 +39,10 @@ from kcs_signaling.dialects.table import (
 )
 from kcs_signaling.errors import InvalidRequest
 from kcs_signaling.identity import Identity
-from kcs_signaling.room_media import Layer
-from kcs_signaling.room_service import Entrance, JoinRequest
 from kcs_signaling.rooms.peer import Peer, Room
 from kcs_signaling.rooms.permissions import SENDING, Action
+from kcs_signaling.service.media import Layer
+from kcs_signaling.service.rooms import Entrance, JoinRequest
 from kcs_signaling.tokens import meeting_token_expiry
 
 

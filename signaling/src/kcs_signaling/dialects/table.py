@@ -30,10 +30,10 @@ from kcs_signaling.errors import (
 )
 from kcs_signaling.identity import Identity
 from kcs_signaling.metrics import COMMAND_SECONDS, COMMANDS, EVENTS_DELIVERED, SOCKETS_REFUSED
-from kcs_signaling.room_media import RoomMedia
-from kcs_signaling.room_service import RoomService
 from kcs_signaling.rooms.peer import Audience, Peer
 from kcs_signaling.rooms.permissions import Action, authorise
+from kcs_signaling.service.media import RoomMedia
+from kcs_signaling.service.rooms import RoomService
 from kcs_signaling.tokens import Tokens
 
 _log = structlog.get_logger()

@@ -12,10 +12,10 @@ import structlog
 from kcs_contracts.node_api import CloseParticipant
 from kcs_contracts.placement import Placement, Presence
 from kcs_signaling.errors import MeetingEnded, NoCapacity, Unavailable
-from kcs_signaling.room_guard import redis_calls
-from kcs_signaling.room_nodes import RoomNodes
-from kcs_signaling.room_registry import RoomRegistry
 from kcs_signaling.rooms.peer import Peer, Room
+from kcs_signaling.service.guard import redis_calls
+from kcs_signaling.service.nodes import RoomNodes
+from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.settings import MeetingSettings
 
 _log = structlog.get_logger()

@@ -28,10 +28,10 @@ from kcs_signaling.errors import (
 )
 from kcs_signaling.identity import Identity
 from kcs_signaling.ports import Meeting, MeetingRecords
-from kcs_signaling.room_guard import redis_calls
-from kcs_signaling.room_nodes import RoomNodes
-from kcs_signaling.room_registry import RoomRegistry
 from kcs_signaling.rooms.peer import Peer, Room, Seat
+from kcs_signaling.service.guard import redis_calls
+from kcs_signaling.service.nodes import RoomNodes
+from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.settings import MeetingSettings
 
 _log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Entrance:
 
 
 class RoomService:
-    """Joining and leaving; media is `room_media`'s."""
+    """Joining and leaving; media is `media`'s."""
 
     def __init__(
         self,

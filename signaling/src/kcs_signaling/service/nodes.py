@@ -11,8 +11,8 @@ from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Assignment
 from kcs_signaling import errors
 from kcs_signaling.ports import NodeControl, NodeRefused, NodeUnreachable
-from kcs_signaling.room_guard import RETRY_AFTER_S, redis_calls
 from kcs_signaling.rooms.peer import Room
+from kcs_signaling.service.guard import RETRY_AFTER_S, redis_calls
 
 _log = structlog.get_logger()
 _OUTDATED = ("STALE_EPOCH", "BAD_TICKET")

@@ -25,9 +25,9 @@ from kcs_contracts.ids import MeetingId
 from kcs_contracts.placement import Bus, Placement
 from kcs_signaling.errors import Unavailable
 from kcs_signaling.metrics import ROOMS
-from kcs_signaling.room_guard import redis_calls
 from kcs_signaling.rooms.peer import Audience, Peer, Room, Seat
 from kcs_signaling.rooms.state import Applied, RoomState, closed_event, missed
+from kcs_signaling.service.guard import redis_calls
 
 _log = structlog.get_logger()
 _RETRY_S = 0.5

@@ -35,9 +35,9 @@ from kcs_contracts.node_api import (
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import MediaKind, Producer, Source
 from kcs_signaling.errors import InvalidRequest, NotFound, SignalingError
-from kcs_signaling.room_guard import redis_calls
-from kcs_signaling.room_nodes import RoomNodes
 from kcs_signaling.rooms.peer import Peer, Seat
+from kcs_signaling.service.guard import redis_calls
+from kcs_signaling.service.nodes import RoomNodes
 
 Layer = Literal["low", "medium", "high"]
 _SPATIAL: dict[Layer, int] = {"low": 0, "medium": 1, "high": 2}
