@@ -1,7 +1,7 @@
 # One command per need. Every target does its own set-up; a second time it takes a moment.
 
 .DEFAULT_GOAL := help
-PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## Shows this list.
@@ -10,15 +10,15 @@ help: ## Shows this list.
 .PHONY: run
 run: ## Starts Redis, signaling and one SFU node and prints a link to a meeting. Ctrl-C stops all.
 	@scripts/setup.sh run
-	@$(PY) -m kcs_dev.run
+	@python -m kcs_dev.run
 
 .PHONY: test
 test: ## Installs what the tests need and runs all checks and tests.
 	@scripts/setup.sh test
 	@scripts/check.sh
-	@$(PY) -m pytest tests
+	@python -m pytest tests
 	@cd web && npm test --silent
-	@$(PY) -m pytest e2e
+	@python -m pytest e2e
 
 .PHONY: check
 check: ## Lints, types, import borders and stale files.
@@ -28,7 +28,7 @@ check: ## Lints, types, import borders and stale files.
 .PHONY: bench
 bench: ## Measures, prints ratios and keeps each run as JSON under bench/results/.
 	@scripts/setup.sh test
-	@$(PY) bench/run.py
+	@python bench/run.py
 
 .PHONY: generate
 generate: ## Writes the generated files again.

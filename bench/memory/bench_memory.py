@@ -8,26 +8,30 @@ of joins and leaves, 3,000 in all: memory that grows with every round is a leak.
 
 import argparse
 import asyncio
+import os
+import signal
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import psutil
 
 from kcs_dev.api import access_token, new_meeting
 from kcs_dev.measure import Figure, at_most, memory_mib, save
+from kcs_dev.processes import free_port
 from kcs_dev.raw_socket import RawSocket
-from kcs_dev.stack import LocalStack
+from kcs_dev.stack import ROOT, LocalStack
 
 METHOD = (
     "RSS and PSS from /proc/PID/smaps_rollup. Participants are raw sockets in /meeting that join"
     " and create a send and a recv transport, 10 meetings of 10. A round is those 100 joining and"
     " leaving with room:leave; there are 30. Python's garbage collector lets cycles gather up to a"
     " share of the heap, so memory rises to a plateau first: the growth of the first 1,000 joins"
-    " is shown, and that of the last 1,000 has to be flat. Second start: LocalStack, as in"
-    " `make run`, in a directory that it has used before, until all parts are ready."
+    " is shown, and that of the last 1,000 has to be flat. Second start: the command `make run`, where"
+    " it has run before, until it prints its link; the median of three."
 )
 MEETINGS, PEOPLE, ROUNDS, LAST = 10, 10, 30, 10
 FLAT_MIB = 2.0
@@ -99,10 +103,25 @@ async def _measure(directory: Path) -> dict[str, Any]:
             await asyncio.sleep(0.5)
             samples["after_rounds"].append(processes.memory())
             print(f"  after {(number + 1) * 100} joins and leaves: {_rss(samples)}", flush=True)
-    began = time.monotonic()
-    async with LocalStack(directory):
-        samples["second_start_s"] = time.monotonic() - began
+    samples["second_start_s"] = [await _second_start() for _ in range(3)]
     return samples
+
+
+async def _second_start() -> float:
+    """Seconds from `make run` to its link, on a machine where it has run before."""
+    env = {**os.environ, "KCS_HTTP__PORT": str(free_port())}
+    began = time.monotonic()
+    make = await asyncio.create_subprocess_exec(
+        "make", "run", cwd=ROOT, env=env, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert make.stdout
+    async for line in make.stdout:
+        if line.startswith(b"Ready"):
+            break
+    took = time.monotonic() - began
+    os.killpg(make.pid, signal.SIGINT)
+    await make.communicate()
+    return took
 
 
 def _rss(samples: dict[str, Any]) -> str:
@@ -121,7 +140,10 @@ def _figures(samples: dict[str, Any]) -> list[Figure]:
             Figure(f"{name}, growth over the first 1,000 joins", rounds[9] - rss, "MiB"),
             at_most(f"{name}, growth over the last 1,000 joins", growth, "MiB", FLAT_MIB, "flat"),
         ]
-    return [*figures, at_most("second start until ready", samples["second_start_s"], "s", 5)]
+    return [
+        *figures,
+        at_most("second `make run` until ready", median(samples["second_start_s"]), "s", 5),
+    ]
 
 
 def main() -> None:

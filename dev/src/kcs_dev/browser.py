@@ -176,11 +176,14 @@ async def until(check: Callable[[], Awaitable[bool]], what: str, timeout_s: floa
         AssertionError: it did not hold in time.
     """
     began = time.monotonic()
-    while not await check():
-        if time.monotonic() - began > timeout_s:
+    while True:
+        held = await check()
+        took = time.monotonic() - began
+        if took > timeout_s:
             raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+        if held:
+            return took
         await asyncio.sleep(0.1)
-    return time.monotonic() - began
 
 
 async def everybody_gets_everybody(people: Sequence[Person]) -> bool:

@@ -1,13 +1,14 @@
 """Redis, SFU nodes and signaling replicas on this machine, wired to each other.
 
-The order of starting is that of need (Redis, signaling, nodes: a node takes the keys from
-signaling), and of stopping its reverse.
+Redis starts first, then all others at once: a node waits by itself for signaling's keys. They stop
+in the reverse order.
 """
 
+import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,11 @@ class Service:
 
     child: Child
     url: str
+
+    @property
+    def port(self) -> int:
+        """The port in its URL."""
+        return int(self.url.rsplit(":", 1)[1])
 
 
 @dataclass
@@ -65,10 +71,15 @@ class LocalStack:
             ports = [first, *(free_port() for _ in range(self.replicas - 1))]
             origins = [f"http://{host}:{p}" for p in ports for host in ("127.0.0.1", "localhost")]
             self.origins = (*origins, *self.origins)
-            for port in ports:
-                await self.start_signaling(port)
-            for number in range(self.nodes_wanted):
-                await self.start_node(f"node-{number + 1}")
+            names = [f"node-{number + 1}" for number in range(self.nodes_wanted)]
+            await self._key()
+            starts = [self.start_signaling(port) for port in ports]
+            starts += [self.start_node(name, keys_at=ports[0]) for name in names]
+            failed = await _all_of(starts)
+            self.signaling.sort(key=lambda service: ports.index(service.port))
+            self.nodes.sort(key=lambda service: names.index(service.child.name))
+            if failed:
+                raise failed
         except BaseException:
             await self.stop()
             raise
@@ -117,9 +128,9 @@ class LocalStack:
             **self._web(),
             **self.env,
         }
-        number = len(self.signaling) + 1
-        log = self.directory / f"signaling-{number}.log"
-        child = await Child.start(f"signaling {number}", [_tool("kcs-signaling")], env=env, log=log)
+        name = f"signaling-{port}"
+        log = self.directory / f"{name}.log"
+        child = await Child.start(name, [_tool("kcs-signaling")], env=env, log=log)
         service = Service(child, url)
         self.signaling.append(service)
         await child.ready(lambda: answers(f"{url}/healthz"))
@@ -129,10 +140,14 @@ class LocalStack:
         """Ends a replica and starts another one on its port."""
         await service.child.stop()
         self.signaling.remove(service)
-        await self.start_signaling(int(service.url.rsplit(":", 1)[1]))
+        await self.start_signaling(service.port)
 
-    async def start_node(self, name: str, env: Mapping[str, str] | None = None) -> Service:
-        """Starts an SFU node and waits until it may host meetings."""
+    async def start_node(self, name: str, *, keys_at: int = 0) -> Service:
+        """Starts an SFU node and waits until it may host meetings.
+
+        `keys_at` is the port of the signaling replica that it takes the keys from (0: the first).
+        """
+        keys = f"http://127.0.0.1:{keys_at}" if keys_at else self.url
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         settings = {
@@ -141,10 +156,9 @@ class LocalStack:
             "KCS_CONTROL__ADVERTISED_URL": url,
             "KCS_MEDIA__LISTEN_IP": "127.0.0.1",
             "KCS_REDIS__URL": self.redis_url,
-            "KCS_TICKETS__JWKS": f"{self.url}/.well-known/jwks.json",
+            "KCS_TICKETS__JWKS": f"{keys}/.well-known/jwks.json",
             "KCS_DRAIN__DEADLINE_SECONDS": "0",
             **self.env,
-            **(env or {}),
         }
         log = self.directory / f"{name}.log"
         child = await Child.start(name, [_tool("kcs-sfu-node")], env=settings, log=log)
@@ -169,6 +183,12 @@ class LocalStack:
     def _web() -> dict[str, str]:
         built = ROOT / "web" / "dist"
         return {"KCS_HTTP__WEB_DIR": str(built)} if built.is_dir() else {}
+
+
+async def _all_of(starts: Sequence[Awaitable[Service]]) -> BaseException | None:
+    """Waits for all of them, and tells what was wrong with the first that failed."""
+    outcomes = await asyncio.gather(*starts, return_exceptions=True)
+    return next((o for o in outcomes if isinstance(o, BaseException)), None)
 
 
 def _tool(name: str) -> str:
