@@ -30,8 +30,8 @@ METHOD = (
     " and create a send and a recv transport, 10 meetings of 10. A round is those 100 joining and"
     " leaving with room:leave; there are 30. Python's garbage collector lets cycles gather up to a"
     " share of the heap, so memory rises to a plateau first: the growth of the first 1,000 joins"
-    " is shown, and that of the last 1,000 has to be flat. Second start: the command `make run`, where"
-    " it has run before, until it prints its link; the median of three."
+    " is shown, and that of the last 1,000 has to be flat. Second start: the command `make run`,"
+    " where it has run before, until it prints its link; the median of three."
 )
 MEETINGS, PEOPLE, ROUNDS, LAST = 10, 10, 30, 10
 FLAT_MIB = 2.0
@@ -118,6 +118,8 @@ async def _second_start() -> float:
     async for line in make.stdout:
         if line.startswith(b"Ready"):
             break
+    else:
+        raise RuntimeError("`make run` ended before it was ready")
     took = time.monotonic() - began
     os.killpg(make.pid, signal.SIGINT)
     await make.communicate()
