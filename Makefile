@@ -21,7 +21,7 @@ test: ## Installs what the tests need and runs all checks and tests.
 	@python -m pytest e2e
 
 .PHONY: check
-check: ## Lints, types, import borders and stale files.
+check: ## Lints, types and import borders.
 	@scripts/setup.sh check
 	@scripts/check.sh
 
@@ -32,7 +32,7 @@ bench: ## Measures, prints ratios and keeps each run as JSON under bench/results
 
 .PHONY: generate
 generate: ## Writes the generated files again.
-	@scripts/setup.sh check
+	@scripts/setup.sh generate
 	@scripts/generate.sh
 
 .PHONY: lock

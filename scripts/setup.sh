@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and is not there yet: setup.sh run|test|check
+# Installs what a target of the Makefile needs and is not there yet: setup.sh run|test|check|generate
 # The worker's build is the long one: it starts first and runs beside the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-WANT=${1:?usage: setup.sh run|test|check}
+WANT=${1:?usage: setup.sh run|test|check|generate}
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kcs-meetings
 mkdir -p "$CACHE" .run
 UV_VERSION=0.13.8
@@ -21,13 +21,14 @@ debian_packages() {
   need python3 python3
   command -v uv >/dev/null || [ -x "$CACHE/uv/bin/uv" ] || python3 -c 'import ensurepip' 2>/dev/null ||
     missing+=(python3-venv)
-  if [ "$WANT" != check ]; then
+  if runs_things; then
     need redis-server redis-server
     need setpriv util-linux
     worker_is_there || for package in $(sfu-node/worker/build.sh --packages); do
       dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
   fi
+  [ "$WANT" != generate ] || need flatc flatbuffers-compiler
   if [ "$WANT" = test ]; then
     need chromium chromium
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
@@ -52,6 +53,7 @@ Install them and start again."
 $(tail -n 5 .run/apt.log)"
 }
 
+runs_things() { [ "$WANT" = run ] || [ "$WANT" = test ]; }
 worker_is_there() { [ -n "${MEDIASOUP_WORKER_BIN:-}" ] || sfu-node/worker/build.sh --is-built; }
 
 # uv, on the PATH or in the cache.
@@ -114,7 +116,7 @@ $(tail -n 20 .run/web.log)"
 debian_packages
 uv_tool
 node_tool
-if [ "$WANT" != check ] && ! worker_is_there; then
+if runs_things && ! worker_is_there; then
   say "mediasoup worker: built once on this machine, some minutes, beside the next steps"
   sfu-node/worker/build.sh &
   worker=$!

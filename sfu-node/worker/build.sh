@@ -1,20 +1,24 @@
 #!/bin/sh
 # Builds mediasoup-worker once per machine, from the npm package's sources and Debian's libraries, and puts it at
-#   ${XDG_CACHE_HOME:-~/.cache}/kcs-meetings/mediasoup-worker-<version>
-# Exits at once when it is there. `--is-built` only tells whether it is, `--packages` what Debian packages it needs.
+#   ${XDG_CACHE_HOME:-~/.cache}/kcs-meetings/mediasoup-worker-<version>-<recipe>
+# Exits at once when it is there. `--is-built` only tells whether it is, `--name` how it is called, `--packages` what
+# Debian packages it needs.
 # Takes about 5 minutes on two cores, 1.2 GB of memory and 300 MB of disk in the cache.
 # Without root it needs PACKAGES installed already. What is not obvious is explained in README.md.
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
-VERSION=$(sed -n 's/^MEDIASOUP_VERSION = "\(.*\)"/\1/p' "$HERE/../src/kcs_sfu/mediasoup/version.py")
+VERSION_PY=$HERE/../src/kcs_sfu/mediasoup/version.py
+VERSION=$(sed -n 's/^MEDIASOUP_VERSION = "\(.*\)"/\1/p' "$VERSION_PY")
+NAME=mediasoup-worker-$VERSION-$(sed -n 's/^WORKER_RECIPE = //p' "$VERSION_PY")
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kcs-meetings
-TARGET=$CACHE/mediasoup-worker-$VERSION
-DIR=$CACHE/build-mediasoup-worker-$VERSION
+TARGET=$CACHE/$NAME
+DIR=$CACHE/build-$NAME
 LOG=$DIR/build.log
 PACKAGES="build-essential libssl-dev libuv1-dev libflatbuffers-dev flatbuffers-compiler pkgconf python3-venv"
 
 case ${1:-} in
   --is-built) [ -x "$TARGET" ] && exit 0 || exit 1 ;;
+  --name) echo "$NAME" && exit 0 ;;
   --packages) echo "$PACKAGES" && exit 0 ;;
 esac
 

@@ -1,8 +1,13 @@
 #!/bin/sh
 # Writes sfu-node/src/kcs_sfu/mediasoup/fbs: Python code of the worker's messages, by flatc from the npm package's .fbs files.
-# Run it (with npm and flatbuffers-compiler 2.0.8, bookworm's) after changing the version in version.py, and commit the result.
+# Run it (`make generate` does) after changing the version in version.py, and commit the result.
 # usage: generate_fbs.sh [FBS_DIR [OUT_DIR]]      FBS_DIR: worker/fbs of an unpacked mediasoup, else it is downloaded
 set -eu
+FLATC=2.0.8 # bookworm's: another version writes other code
+flatc --version | grep -q "version $FLATC\$" || {
+  echo "generate_fbs.sh: needs flatc $FLATC (Debian 12: apt-get install flatbuffers-compiler); here: $(flatc --version 2>&1)" >&2
+  exit 1
+}
 HERE=$(cd "$(dirname "$0")" && pwd)
 DRIVER=$HERE/../src/kcs_sfu/mediasoup
 PACKAGE=kcs_sfu.mediasoup.fbs

@@ -1,6 +1,9 @@
-"""Fixtures with the real worker: started per test, ended after it."""
+"""Fixtures with the real worker, started per test and ended after it, and npm's mediasoup."""
 
 import os
+import shutil
+import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from kcs_sfu.mediasoup import Router, Worker, WorkerSettings, default_worker_bin
 from kcs_sfu.mediasoup.rtp_parameters import RouterRtpCodecCapability, RtpParameters
+from kcs_sfu.mediasoup.version import MEDIASOUP_VERSION
 
 MEDIA_CODECS: list[RouterRtpCodecCapability] = [
     {"kind": "audio", "mimeType": "audio/opus", "clockRate": 48000, "channels": 2},
@@ -23,6 +27,30 @@ def worker_bin() -> str:
         script = Path(__file__).parents[2] / "sfu-node" / "worker" / "build.sh"
         pytest.fail(f"no mediasoup-worker at {path}: run {script} or set MEDIASOUP_WORKER_BIN")
     return path
+
+
+@pytest.fixture(scope="session")
+def node_mediasoup(pytestconfig: pytest.Config) -> Path:
+    """A folder with npm's mediasoup in node_modules; installed into the cache the first time."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        pytest.fail("Node and npm are not installed (Debian: apt-get install nodejs npm)")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kcs-meetings"
+    directory = cache / f"node-mediasoup-{MEDIASOUP_VERSION}"
+    if (directory / "node_modules/mediasoup/node/lib/ortc.js").exists():
+        return directory
+    package = f"mediasoup@{MEDIASOUP_VERSION}"
+    with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(f"\ninstalling npm's {package} into {directory} ...", flush=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    scratch = tempfile.mkdtemp(dir=cache)
+    command = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", scratch]
+    done = subprocess.run([*command, package], capture_output=True, text=True)
+    if done.returncode:
+        shutil.rmtree(scratch)
+        pytest.fail(f"npm could not install {package}:\n{done.stderr}")
+    shutil.rmtree(directory, ignore_errors=True)
+    Path(scratch).rename(directory)
+    return directory
 
 
 StartWorker = Callable[..., Awaitable[Worker]]

@@ -45,6 +45,9 @@ def refuse(number: int, reason: str) -> None:
 
 
 if MODE == "wrong settings":
+    os.close(3)
+    os.close(4)
+    time.sleep(0.1)  # as one that tidies up between hanging up and its exit
     sys.exit(42)
 if MODE == "silent":
     time.sleep(60)

@@ -3,7 +3,7 @@
 // node ortc_oracle.js DIRECTORY: DIRECTORY/node_modules holds npm's mediasoup. One request per line
 // on stdin, {"op": name, ...}; one answer per line on stdout, a list of [step, result] pairs, where
 // result is {"ok": value} or {"error": class name, "message": text}. The list ends at the first
-// step whose result later ones need and that failed. run() in test_ortc.py does the same in Python.
+// step whose result later ones need and that failed. call() in test_ortc.py does the same in Python.
 "use strict";
 const path = require("node:path");
 const readline = require("node:readline");

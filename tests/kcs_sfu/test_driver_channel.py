@@ -21,6 +21,7 @@ from kcs_sfu.mediasoup import (
     Router,
     Worker,
     WorkerDied,
+    WorkerSettings,
     WorkerStartError,
 )
 from kcs_sfu.mediasoup.events import Closed, Died
@@ -218,9 +219,37 @@ async def test_a_worker_that_never_comes_up_is_killed(
         await start_worker(**fake("silent"), start_timeout=0.5)
 
 
-async def test_a_missing_binary_is_named_with_what_to_do(start_worker: StartWorker) -> None:
-    with pytest.raises(WorkerStartError, match=r"/no/such/worker.*build\.sh"):
-        await start_worker(bin="/no/such/worker")
+@pytest.mark.parametrize("kind", ["missing", "folder", "not executable", "no program"])
+async def test_a_binary_that_cannot_be_run_is_named_with_what_to_do(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "worker"
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(b"\0nothing that runs")
+        path.chmod(0o755 if kind == "no program" else 0o644)
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(WorkerStartError, match=rf"cannot be run at {path}: .*build\.sh"):
+        await Worker.create(WorkerSettings(bin=str(path)))
+    assert os.listdir("/proc/self/fd") == before
+
+
+async def test_a_start_that_is_cancelled_leaves_no_process(worker_bin: str) -> None:
+    def children() -> str:
+        return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+    before = children()
+    for turns in range(6):
+        start = asyncio.ensure_future(Worker.create(WorkerSettings(bin=worker_bin)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+    async with asyncio.timeout(2):
+        while children() != before:
+            await asyncio.sleep(0.01)
 
 
 async def test_closing_a_worker_fails_what_waits_for_it(worker: Worker) -> None:

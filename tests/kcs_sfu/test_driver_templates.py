@@ -18,10 +18,11 @@ from kcs_sfu.mediasoup.fbs.Request.Body import Body
 from kcs_sfu.mediasoup.fbs.Request.Method import Method
 from kcs_sfu.mediasoup.fbs.Transport.CloseConsumerRequest import CloseConsumerRequestT
 from kcs_sfu.mediasoup.flat import u32
+from kcs_sfu.mediasoup.ids import ProducerId
 from kcs_sfu.mediasoup.negotiation import NegotiationCache, producer_fingerprint
 from kcs_sfu.mediasoup.parse import plain
 from kcs_sfu.mediasoup.producer import Producer
-from kcs_sfu.mediasoup.rtp_parameters import RtpCapabilities, RtpParameters
+from kcs_sfu.mediasoup.rtp_parameters import MediaKind, RtpCapabilities, RtpParameters
 from kcs_sfu.mediasoup.templates import TEMPLATES, TemplateCache, Values, make_template
 from kcs_sfu.mediasoup.transport_types import ListenInfo
 
@@ -46,7 +47,8 @@ ROUTER_CAPS = ortc.generate_router_rtp_capabilities(MEDIA_CODECS)
 @st.composite
 def producers(draw: st.DrawFn) -> Any:
     """As much of a producer as the request needs: made by ortc from what browsers send."""
-    kind = draw(st.sampled_from(["audio", "video"]))
+    kinds: list[MediaKind] = ["audio", "video"]
+    kind = draw(st.sampled_from(kinds))
     codec: dict[str, Any] = (
         {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
         if kind == "audio"
@@ -76,11 +78,12 @@ def producers(draw: st.DrawFn) -> Any:
         params, ROUTER_CAPS, random_ssrc=lambda: draw(st.integers(1, 2**31))
     )
     consumable = ortc.get_consumable_rtp_parameters(kind, params, ROUTER_CAPS, mapping)
+    nothing: Any = SimpleNamespace(handlers={})  # no transport and channel: nothing is sent
     return Producer(
-        SimpleNamespace(),  # type: ignore[arg-type] # no transport: nothing is sent
-        SimpleNamespace(handlers={}),  # type: ignore[arg-type]
-        draw(st.one_of(st.uuids().map(str), st.text(min_size=1, max_size=40))),  # type: ignore[arg-type]
-        kind,  # type: ignore[arg-type]
+        nothing,
+        nothing,
+        ProducerId(draw(st.one_of(st.uuids().map(str), st.text(min_size=1, max_size=40)))),
+        kind,
         "simulcast" if layers > 1 else "simple",
         params,
         consumable,
@@ -269,9 +272,10 @@ async def test_the_cache_of_negotiations_is_bounded_and_does_not_keep_what_faile
         other: Any = {**caps, "headerExtensions": [*caps["headerExtensions"], extension]}
         cache.get(consumable, producer.fingerprint, other, True)
     assert cache.get(consumable, producer.fingerprint, caps, True) is not first
+    broken: Any = {"codecs": 3}
     for _ in range(2):
         with pytest.raises(TypeError):
-            cache.get(consumable, producer.fingerprint, {"codecs": 3}, True)  # type: ignore[typeddict-item]
+            cache.get(consumable, producer.fingerprint, broken, True)
 
 
 async def test_callers_who_change_their_capabilities_get_a_new_negotiation(

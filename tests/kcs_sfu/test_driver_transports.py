@@ -223,7 +223,7 @@ async def test_packets_sent_over_srtp_reach_a_consumer_over_srtp(
         await sink.connect(
             ip="127.0.0.1",
             port=socket.getsockname()[1],
-            srtp_parameters=ours,  # type: ignore[arg-type]
+            srtp_parameters=ours,  # type: ignore[arg-type] # its suite is one of them
         )
         assert sink.tuple["remotePort"] == socket.getsockname()[1]
         producer = await source.produce(kind="audio", rtp_parameters=audio_parameters)
@@ -281,7 +281,7 @@ async def test_a_plain_transport_learns_the_rtcp_address_by_itself_too(
         await router.create_plain_transport(
             listen_info=UDP,
             enable_srtp=True,
-            srtp_crypto_suite="ROT13",  # type: ignore[arg-type]
+            srtp_crypto_suite="ROT13",  # type: ignore[arg-type] # there is none
         )
 
 

@@ -76,6 +76,8 @@ def certificate(folder: Path) -> tuple[Path, str]:
 @asynccontextmanager
 async def dtls_client(media: tuple[str, int], ice: dict[str, Any], pem: Path) -> AsyncIterator[Any]:
     """openssl behind a socket that has done ICE; answers its process."""
+    if shutil.which("openssl") is None:
+        pytest.fail("the openssl program is not installed (Debian: apt-get install openssl)")
     loop = asyncio.get_running_loop()
     outer, inner = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
     for sock in (outer, inner):
@@ -130,7 +132,6 @@ async def dtls_state_becomes(wanted: str | None, node: Any, epoch: int) -> None:
             state = stats[0]["dtlsState"] if stats else None
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
 async def test_a_browser_that_closes_its_connection_takes_its_streams_along(
     redis: Redis, start_node: Any, placement: Placement, opus: Any, tmp_path: Path
 ) -> None:

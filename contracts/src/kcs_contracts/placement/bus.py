@@ -100,6 +100,7 @@ class Bus:
         reconnecting = False
         while True:
             pool = self._redis.connection_pool
+            # redis-py leaves these two without types
             connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]

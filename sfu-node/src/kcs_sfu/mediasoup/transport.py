@@ -411,10 +411,12 @@ class Transport(Entity):
             self._emit(SctpStateChange(state))
         elif event == Event.TRANSPORT_SCTP_NEGOTIATED_CAPABILITIES:
             table = flat.follow(buf, pos + fields[0])
-            streams = flat.slots(buf, table)
+            outbound, inbound = (
+                flat.u16(buf, table + field) if field else 0 for field in flat.slots(buf, table)[:2]
+            )
             capabilities: SctpNegotiatedCapabilities = {
-                "negotiatedMaxOutboundStreams": flat.u16(buf, table + streams[0]),
-                "negotiatedMaxInboundStreams": flat.u16(buf, table + streams[1]),
+                "negotiatedMaxOutboundStreams": outbound,
+                "negotiatedMaxInboundStreams": inbound,
             }
             self.sctp_negotiated_capabilities = capabilities
             self._stream_ids.limit(capabilities["negotiatedMaxOutboundStreams"])

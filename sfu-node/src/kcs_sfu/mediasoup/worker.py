@@ -46,7 +46,7 @@ from kcs_sfu.mediasoup.router import Router
 from kcs_sfu.mediasoup.rtp_parameters import RouterRtpCodecCapability
 from kcs_sfu.mediasoup.stats import WorkerResourceUsage
 from kcs_sfu.mediasoup.transport_types import ListenInfo
-from kcs_sfu.mediasoup.version import MEDIASOUP_VERSION
+from kcs_sfu.mediasoup.version import MEDIASOUP_VERSION, WORKER_NAME
 from kcs_sfu.mediasoup.webrtc_server import WebRtcServer
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ WorkerLogTag = Literal[
 _GRACE_S = 2.0
 """How long a worker may take to end by itself after close()."""
 
+_HANG_UP_GRACE_S = 0.25
+"""The same after it has hung up: one that is about to exit does so, and its status tells why."""
+
 _HOW_TO_GET_IT = "Build it with sfu-node/worker/build.sh, or set MEDIASOUP_WORKER_BIN."
 
 _EXIT_REASONS = {
@@ -83,7 +86,7 @@ _EXIT_REASONS = {
 def default_worker_bin() -> str:
     """`MEDIASOUP_WORKER_BIN`, else where `sfu-node/worker/build.sh` puts the worker."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    built = Path(cache) / "kcs-meetings" / f"mediasoup-worker-{MEDIASOUP_VERSION}"
+    built = Path(cache) / "kcs-meetings" / WORKER_NAME
     return os.environ.get("MEDIASOUP_WORKER_BIN") or str(built)
 
 
@@ -318,9 +321,12 @@ class Worker(Emitter):
 
     def _on_lost(self, error: ChannelClosed | None) -> None:
         """The channel is gone: so must be the process. Its exit status then says what happened."""
-        self._process.kill()
         if error is not None:
+            self._process.kill()
             self._die(error)
+        elif self._process.exit_status is None:
+            loop = asyncio.get_running_loop()
+            self._killer = loop.call_later(_HANG_UP_GRACE_S, self._process.kill)
 
     def _on_exit(self, status: int) -> None:
         if self._killer is not None:
