@@ -21,6 +21,8 @@ export interface Tokens {
 export interface Meeting {
   id: string;
   display_name: string;
+  /** When it was ended for all, ISO 8601; null while it is not over. */
+  ended_at: string | null;
 }
 
 export interface CreatedMeeting extends Meeting {

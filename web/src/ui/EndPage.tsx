@@ -15,10 +15,10 @@ export function EndPage({ phase, problem, onAgain, go }: Props) {
     <main className="end">
       <div className="end-card">
         <img src={icon} alt="" width="44" height="44" />
-        <h1 data-testid="status" data-status={phase} role="status">
-          {title}
-        </h1>
-        {problem && <p className="lead">{problem.advice}</p>}
+        <div className="end-words" role="status" data-testid="status" data-status={phase}>
+          <h1>{title}</h1>
+          {problem && <p className="lead">{problem.advice}</p>}
+        </div>
         <div className="end-actions">
           {!problem && (
             <button type="button" className="button primary" onClick={() => onAgain('lobby')}>

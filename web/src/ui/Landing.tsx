@@ -55,7 +55,13 @@ export function Landing({ credentials, go }: Props) {
             Start a meeting and send its link. Nothing to install: it opens in the browser.
           </p>
           <div className="landing-actions">
-            <button type="button" className="button primary large" onClick={start} disabled={busy}>
+            <button
+              type="button"
+              className="button primary large"
+              data-testid="new-meeting-button"
+              onClick={start}
+              disabled={busy}
+            >
               <Icon name="camera" />
               {busy ? 'Starting…' : 'New meeting'}
             </button>

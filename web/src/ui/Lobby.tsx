@@ -44,8 +44,15 @@ export function Lobby({ local, meetingId, title, defaultName, onJoin }: Props) {
       </header>
       <main className="lobby-main">
         <section className="preview" aria-label="Your camera and microphone">
-          <div className="preview-picture">
-            <video ref={picture} autoPlay playsInline muted className="mirrored" />
+          <div className={video.track ? 'preview-picture' : 'preview-picture off'}>
+            <video
+              ref={picture}
+              autoPlay
+              playsInline
+              muted
+              className="mirrored"
+              data-testid="preview"
+            />
             {!video.track && (
               <p className="preview-off">
                 <Icon name="cameraOff" />

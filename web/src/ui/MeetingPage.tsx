@@ -2,12 +2,13 @@
  * `/m/{meeting_id}`: lobby, then the room, then the end; which of them, the client's phase says.
  *
  * `?name=Ann` fills in a name, `&join=1` joins at once, `audio=0` and `video=0` start with them
- * off. `#token=` brings an invitation, and is taken out of the address at once.
+ * off; `relay=1` sends media through a TURN server, even where a direct way seems to exist.
+ * `#token=` brings an invitation, and is taken out of the address at once.
  */
 import { useEffect, useState } from 'react';
 import { api } from '../api';
 import type { Credentials } from '../meeting/Credentials';
-import { type Problem, passes, problemOf } from '../meeting/errors';
+import { type Problem, passes, problemOf, RequestError } from '../meeting/errors';
 import { LocalMedia } from '../meeting/LocalMedia';
 import { MeetingClient } from '../meeting/MeetingClient';
 import { EndPage } from './EndPage';
@@ -86,7 +87,9 @@ function open(meetingId: string, credentials: Credentials) {
   const local = new LocalMedia();
   return {
     local,
-    client: new MeetingClient(meetingId, credentials, local),
+    client: new MeetingClient(meetingId, credentials, local, {
+      relayOnly: query.get('relay') === '1',
+    }),
     wishes: {
       name:
         query.get('name') ||
@@ -102,5 +105,6 @@ function open(meetingId: string, credentials: Credentials) {
 
 async function lookUp(meetingId: string, credentials: Credentials): Promise<string> {
   const meeting = await api.meeting(await credentials.forMeeting(meetingId), meetingId);
+  if (meeting.ended_at) throw new RequestError('MEETING_ENDED', `since ${meeting.ended_at}`);
   return meeting.display_name;
 }

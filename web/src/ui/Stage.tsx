@@ -72,7 +72,7 @@ function nameOf(state: MeetingState, { producer }: RemoteTrack): string {
 function Screen({ shared, by }: { shared: RemoteTrack; by: string }) {
   const video = useTrack<HTMLVideoElement>(shared.track);
   return (
-    <figure className="screen-figure" aria-label={`Screen of ${by}`}>
+    <figure className="screen-figure" data-testid="shared-screen" aria-label={`Screen of ${by}`}>
       <video ref={video} autoPlay playsInline muted />
       <figcaption className="tile-name">{by} is presenting</figcaption>
     </figure>
@@ -145,9 +145,13 @@ function arrange(count: number, page: number, size: Size, beside: boolean) {
   if (beside) {
     const upright = size.height > size.width;
     const room = upright ? size.height : size.width;
+    // Rather square tiles than a second page.
+    const share = (room - GAP * (count - 1)) / count;
+    const narrowed = (from: number, to: number) =>
+      Math.floor(share < to ? from : Math.min(from, share));
     tile = upright
       ? { width: size.width, height: Math.round((size.width * 9) / 16) }
-      : { width: Math.round((size.height * 4) / 3), height: size.height };
+      : { width: narrowed((size.height * 4) / 3, size.height), height: size.height };
     const side = upright ? tile.height : tile.width;
     const fits = (space: number) => Math.max(1, Math.floor((space + GAP) / (side + GAP)));
     most = fits(room) >= count ? count : fits(room - PAGER);

@@ -28,7 +28,7 @@ export function Tile({ userId, name, track, muted, speaking, self = false, style
       <video ref={video} autoPlay playsInline muted className={track ? '' : 'hidden'} />
       <figcaption className="tile-name" aria-hidden="true">
         {muted && <Icon name="micOff" />}
-        <span>{self ? 'You' : name}</span>
+        <span>{self ? `${name} (you)` : name}</span>
       </figcaption>
     </figure>
   );
