@@ -33,6 +33,8 @@ debian_packages() {
     need chromium chromium
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
     need flatc flatbuffers-compiler
+    need /usr/lib/postgresql/15/bin/postgres postgresql-15
+    need turnserver coturn
     need openssl openssl
     need gcc gcc # the benchmarks' load generators
   fi

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from kcs_contracts.events import ActiveSpeaker, Published, bus_channel
 from kcs_contracts.ids import MeetingId, ParticipantId
 from kcs_contracts.placement import Bus, Placement, connect
+from kcs_contracts.placement import bus as bus_module
 
 M1, M2 = MeetingId("m1"), MeetingId("m2")
 
@@ -173,4 +174,18 @@ async def test_a_bus_started_before_redis_waits_for_it(owner: Owner, tmp_path: P
         finally:
             server.terminate()
             server.wait(timeout=10)
+    await client.aclose()
+
+
+async def test_a_bus_that_is_just_asking_whether_redis_is_there_closes_too(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "_QUIET_S", 0.002)  # it asks all the time
+    client = connect(redis_url)
+    for number in range(100):
+        bus = Bus(client, lambda meeting_id: None)
+        await bus.start()
+        await asyncio.sleep(0.005 + number * 0.0001)
+        async with asyncio.timeout(2):
+            await bus.close()
     await client.aclose()

@@ -59,7 +59,7 @@ async def own_signaling(
     """Starts processes of the test's own; settings as `KCS_GROUP__FIELD="value"`."""
     started: list[Signaling] = []
 
-    async def start(url: str = redis_url, **settings: str) -> Signaling:
+    async def start(url: str = redis_url, **settings: str | None) -> Signaling:
         process = Signaling(tmp_path, url, **settings)
         started.append(process)
         return await process.start()

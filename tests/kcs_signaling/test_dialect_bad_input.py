@@ -6,76 +6,17 @@ from typing import Any
 
 import pytest
 from tests.kcs_signaling.conftest import MakeClient
+from tests.support.bad_input import TAKES, UUID
 from tests.support.fake_node import FakeNode
 from tests.support.signaling import Client, Signaling
 
 from kcs_contracts.ids import MeetingId
 from kcs_contracts.placement import Placement
+from kcs_signaling.dialects.client import ClientDialect
+from kcs_signaling.dialects.meeting import MeetingDialect
 
-UUID = "7d0a3e4e-0000-4000-8000-000000000000"
-LONG = "x" * 60_000
 HUGE = "x" * 1_000_000
-
-GOOD: dict[str, dict[str, dict[str, Any]]] = {
-    "/meeting": {
-        "room:create": {"meeting_id": "M"},
-        "room:join": {"meeting_id": "M", "display_name": "Eve"},
-        "room:leave": {"meeting_id": "M"},
-        "transport:create": {"meeting_id": "M", "direction": "send"},
-        "transport:connect": {"transport_id": UUID, "dtls_parameters": {}},
-        "transport:restart-ice": {"transport_id": UUID},
-        "produce": {"transport_id": UUID, "kind": "audio", "rtp_parameters": {}},
-        "produce:close": {"producer_id": UUID},
-        "consume": {"producer_id": UUID, "rtp_capabilities": {}},
-        "consumer:resume": {"consumer_id": UUID},
-        "consumer:pause": {"consumer_id": UUID},
-        "consumer:close": {"consumer_id": UUID},
-        "media:toggle": {"meeting_id": "M", "kind": "audio", "enabled": True},
-        "quality:change": {"producer_id": UUID, "layer": "low"},
-    },
-    "/": {
-        "join-meeting": {"meetingId": "M"},
-        "leave-meeting": {"meetingId": "M"},
-        "create-transport": {"meetingId": "M", "direction": "send"},
-        "connect-transport": {"transportId": UUID, "dtlsParameters": {}},
-        "produce": {"meetingId": "M", "kind": "audio", "rtpParameters": {}},
-        "consume": {
-            "meetingId": "M",
-            "producerParticipantId": "ann",
-            "kind": "audio",
-            "rtpCapabilities": {},
-        },
-        "resume-consumer": {"consumerId": UUID},
-        "pause-consumer": {"consumerId": UUID},
-        "quality:change": {"meetingId": "M", "participantId": "ann", "quality": "low"},
-    },
-}
-EVENTS = [(namespace, event) for namespace, events in GOOD.items() for event in events]
-OPTIONAL = {"display_name", "rtp_capabilities"}
-
-
-def wrong(good: dict[str, Any]) -> list[Any]:
-    """Payloads that are not what the event takes."""
-    payloads: list[Any] = [None, [], "text", 7, True, {**good, "extra": 1}, {}]
-    for field, value in good.items():
-        kinds = [None, 7, [], {}, "", LONG, "../../etc", "a b", "\u0000"]
-        if isinstance(value, bool):
-            kinds = [None, 1, "true", []]
-        elif isinstance(value, dict):
-            kinds = [7, [], "", "text"]
-        if field not in OPTIONAL:
-            payloads.append({name: v for name, v in good.items() if name != field})
-        for kind in kinds:
-            if field == "display_name" and kind in ("../../etc", "a b", "\u0000", None):
-                continue  # a name may be any text, or left out
-            payloads.append({**good, field: kind})
-    return payloads
-
-
-def in_meeting(payload: Any, meeting: str) -> Any:
-    if isinstance(payload, dict):
-        return {name: meeting if value == "M" else value for name, value in payload.items()}
-    return payload
+EVENTS = [(namespace, event) for namespace, events in TAKES.items() for event in events]
 
 
 @dataclass
@@ -140,15 +81,38 @@ async def scene(
 async def test_a_payload_that_is_wrong_changes_nothing_and_is_told_to_its_sender_alone(
     scene: Scene, event: str
 ) -> None:
+    takes, eve = TAKES[scene.namespace][event], scene.eve
     before = await scene.snapshot()
 
-    for payload in wrong(GOOD[scene.namespace][event]):
-        code = await scene.eve.refused(event, in_meeting(payload, scene.meeting))
-        assert code in ("INVALID_REQUEST", "MEETING_NOT_FOUND", "NOT_FOUND", "NOT_JOINED"), payload
+    for payload in takes.wrong(scene.meeting):
+        assert await eve.refused(event, payload) == "INVALID_REQUEST", payload
+    for args in ((), (None,), (takes.good(scene.meeting), takes.good(scene.meeting))):
+        answer = await eve.sio.call(event, args, namespace=scene.namespace)
+        assert answer["error"]["code"] == "INVALID_REQUEST", args
 
     assert await scene.snapshot() == before
     await scene.ann.settle()
     assert scene.ann.heard == []
+    # the payload that all of these differ from in one thing is well-formed
+    answer = await eve.ask(event, takes.good(scene.meeting))
+    assert answer["ok"] or answer["error"]["code"] in ("ACCESS_DENIED", "NOT_FOUND"), answer
+
+
+@pytest.mark.parametrize("dialect", [MeetingDialect, ClientDialect])
+def test_bad_input_is_written_down_for_every_event_and_field(
+    dialect: type[MeetingDialect | ClientDialect],
+) -> None:
+    events = dialect.__new__(dialect).events()  # declared without what the handlers need
+
+    declared = {
+        each.name: {f.alias or n: f.is_required() for n, f in each.payload.model_fields.items()}
+        for each in events
+    }
+
+    assert declared == {
+        event: {name: name in takes.required for name in takes.fields}
+        for event, takes in TAKES[dialect.name].items()
+    }
 
 
 @pytest.mark.parametrize("scene", ["/meeting"], indirect=True)
@@ -206,11 +170,10 @@ async def test_what_belongs_to_others_is_not_found_in_the_client_dialect(scene: 
 async def test_a_string_of_1_mb_closes_that_socket_and_changes_nothing(
     scene: Scene, event: str
 ) -> None:
-    good = GOOD[scene.namespace][event]
-    field = next(iter(good))
+    good = TAKES[scene.namespace][event].good(scene.meeting)
     before = await scene.snapshot()
 
-    await scene.eve.emit(event, {**in_meeting(good, scene.meeting), field: HUGE})
+    await scene.eve.emit(event, {**good, next(iter(good)): HUGE})
 
     await scene.eve.gone()
     assert await scene.snapshot() == before
@@ -219,19 +182,16 @@ async def test_a_string_of_1_mb_closes_that_socket_and_changes_nothing(
 
 
 @pytest.mark.parametrize("scene", ["/meeting", "/"], indirect=True)
-async def test_an_event_takes_one_object_and_of_its_own_meeting(
+async def test_a_command_for_another_meeting_or_too_deep_for_json_is_refused(
     scene: Scene, signaling: Signaling
 ) -> None:
-    eve, dialect = scene.eve, GOOD[scene.namespace]
+    eve, dialect = scene.eve, TAKES[scene.namespace]
     other = await signaling.create_meeting("ann")
     event = "transport:create" if scene.namespace == "/meeting" else "create-transport"
-    good = dialect[event]
-    assert await eve.refused(event, in_meeting(good, other)) == "NOT_JOINED"
-    two = await eve.sio.call(event, (good, good), namespace=scene.namespace)
-    assert two["error"]["code"] == "INVALID_REQUEST"
+    assert await eve.refused(event, dialect[event].good(other)) == "NOT_JOINED"
     deep: Any = {}
     for _ in range(270):  # deeper than JSON is written
         deep = {"a": deep}
-    produce = {**in_meeting(dialect["produce"], scene.meeting)}
+    produce = dialect["produce"].good(scene.meeting)
     key = "rtp_parameters" if scene.namespace == "/meeting" else "rtpParameters"
-    assert await eve.refused("produce", {**produce, key: deep}) in ("INVALID_REQUEST", "NOT_FOUND")
+    assert await eve.refused("produce", {**produce, key: deep}) == "INVALID_REQUEST"

@@ -49,6 +49,7 @@ async def test_a_join_answers_with_all_that_the_joiner_needs(
         "producers": [],
         "rtp_capabilities": CAPABILITIES,
         "ice_servers": [],
+        "ice_ttl_seconds": None,
         "settings": {
             "max_participants": 200,
             "default_role": "presenter",
@@ -81,6 +82,8 @@ async def test_media_goes_from_joining_to_a_resumed_consumer(
         "ice_parameters",
         "ice_candidates",
         "dtls_parameters",
+        "ice_servers",
+        "ice_ttl_seconds",
     }
     named = {"transport_id": sent["transport_id"]}
     assert await ann.get("transport:connect", {**named, "dtls_parameters": {}}) == named
@@ -126,6 +129,61 @@ async def test_media_goes_from_joining_to_a_resumed_consumer(
     assert closed == {"producer_id": producer, "user_id": "ann", "source": "screen"}
     ended = await bob.hears("consumer:closed")
     assert ended == {**consumer, "producer_id": producer, "reason": "closed"}
+
+
+async def test_a_meeting_that_cannot_be_entered_is_told_by_room_error_and_acknowledgement(
+    signaling: Signaling, node: FakeNode, clients: MakeClient
+) -> None:
+    meeting = await signaling.create_meeting("ann")
+    bob = await clients(signaling, "/meeting", "bob")
+
+    for event, payload, code, named in [
+        ("room:join", {"meeting_id": "nowhere"}, "MEETING_NOT_FOUND", "nowhere"),
+        ("room:create", {"meeting_id": meeting}, "ACCESS_DENIED", meeting),
+        ("room:join", {"meeting_id": "x" * 500}, "INVALID_REQUEST", None),
+        ("room:join", {"meeting_id": 7}, "INVALID_REQUEST", None),
+        ("room:join", [], "INVALID_REQUEST", None),
+    ]:
+        error = (await bob.ask(event, payload))["error"]
+        assert error["code"] == code
+        told = {"meeting_id": named, "code": code, "error": error["message"], "event": event}
+        assert await bob.hears("room:error") == told
+    assert bob.heard == []
+
+
+async def test_room_error_says_when_to_try_again(
+    signaling: Signaling, node: FakeNode, clients: MakeClient
+) -> None:
+    meeting = await signaling.create_meeting("ann")
+    ann = await clients(signaling, "/meeting", "ann")
+    await node.die()
+
+    error = (await ann.ask("room:join", {"meeting_id": meeting}))["error"]
+
+    told = await ann.hears("room:error")
+    assert told["code"] == error["code"] == "UNAVAILABLE"
+    assert told["retry_after"] == error["retry_after"] > 0
+
+
+async def test_other_commands_that_fail_are_told_by_room_error_unless_they_are_acknowledged(
+    signaling: Signaling, node: FakeNode, clients: MakeClient
+) -> None:
+    meeting = await signaling.create_meeting("ann")
+    ann = await clients(signaling, "/meeting", "ann")
+    close = {"producer_id": "nobodys"}
+
+    await ann.emit("produce:close", close)
+    outside = await ann.hears("room:error")
+    assert (outside["meeting_id"], outside["code"]) == (None, "NOT_JOINED")
+    await ann.get("room:join", {"meeting_id": meeting})
+    await ann.emit("produce:close", close)
+    inside = await ann.hears("room:error")
+    assert (inside["meeting_id"], inside["code"]) == (meeting, "NOT_FOUND")
+    assert inside["event"] == "produce:close"
+    assert await ann.refused("produce:close", close) == "NOT_FOUND"
+    await ann.emit("chat:send", {"meeting_id": meeting})
+    assert (await ann.hears("room:error"))["code"] == "UNKNOWN_EVENT"
+    assert not [name for name, _ in ann.heard if name == "room:error"]
 
 
 async def test_a_late_joiner_is_told_of_people_and_streams_in_the_answer(

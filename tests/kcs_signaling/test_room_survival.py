@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.kcs_signaling.conftest import MakeClient
 from tests.kcs_signaling.test_dialect_meeting import sending
 from tests.support.fake_node import FakeNode
@@ -82,7 +83,7 @@ async def own_placement(own_redis: OwnRedis) -> AsyncIterator[Placement]:
     await redis.aclose()
 
 
-def keys_of(signaling: Signaling) -> dict[str, object]:
+def keys_of(signaling: Signaling) -> dict[str, Ed25519PublicKey]:
     return {signaling.tokens.signer_kid: signaling.key.public_key()}
 
 
@@ -95,7 +96,7 @@ async def test_a_lost_nodes_meeting_moves_and_everybody_is_told_at_once(
     joined = await ann.get("room:join", {"meeting_id": meeting})
     await bob.get("join-meeting", {"meetingId": meeting})
     await sending(ann, meeting)
-    async with FakeNode(placement, keys_of(signaling), "other") as other:  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "other") as other:
         await node.die()
         began = time.monotonic()
         await node.renew(lease_ms=1)
@@ -157,7 +158,7 @@ async def test_a_restarted_replica_keeps_presence_and_clients_resume(
     own_signaling: OwnSignaling, placement: Placement, clients: MakeClient
 ) -> None:
     signaling = await own_signaling()
-    async with FakeNode(placement, keys_of(signaling), "n") as node:  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "n") as node:
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         first = await ann.get("room:join", {"meeting_id": meeting})
@@ -181,7 +182,7 @@ async def test_a_killed_replica_keeps_presence_too(
     own_signaling: OwnSignaling, placement: Placement, clients: MakeClient
 ) -> None:
     signaling = await own_signaling()
-    async with FakeNode(placement, keys_of(signaling), "n"):  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "n"):
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         await ann.get("room:join", {"meeting_id": meeting})
@@ -196,7 +197,7 @@ async def test_whoever_does_not_come_back_is_taken_out_with_their_media(
     own_signaling: OwnSignaling, placement: Placement, clients: MakeClient
 ) -> None:
     signaling = await own_signaling(KCS_MEETING__PRESENCE_SECONDS="1")
-    async with FakeNode(placement, keys_of(signaling), "n") as node:  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "n") as node:
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         bob = await clients(signaling, "/meeting", "bob")
@@ -218,7 +219,7 @@ async def test_people_who_are_there_stay_however_long_they_are_silent(
     own_signaling: OwnSignaling, placement: Placement, clients: MakeClient
 ) -> None:
     signaling = await own_signaling(KCS_MEETING__PRESENCE_SECONDS="1")
-    async with FakeNode(placement, keys_of(signaling), "n"):  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "n"):
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         await ann.get("room:join", {"meeting_id": meeting})
@@ -230,7 +231,7 @@ async def test_two_replicas_show_each_others_people_and_streams(
     own_signaling: OwnSignaling, placement: Placement, clients: MakeClient
 ) -> None:
     one, two = await own_signaling(), await own_signaling()  # one key, database and Redis
-    async with FakeNode(placement, keys_of(one), "n"):  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(one), "n"):
         meeting = await one.create_meeting("ann")
         ann = await clients(one, "/meeting", "ann")
         bob = await clients(two, "/meeting", "bob")
@@ -252,7 +253,7 @@ async def test_without_redis_commands_are_unavailable_soon_and_all_recovers_by_i
     clients: MakeClient,
 ) -> None:
     signaling = await own_signaling(own_redis.url)
-    async with FakeNode(own_placement, keys_of(signaling), "n"):  # type: ignore[arg-type]
+    async with FakeNode(own_placement, keys_of(signaling), "n"):
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         bob = await clients(signaling, "/meeting", "bob")
@@ -281,7 +282,7 @@ async def test_a_redis_that_comes_back_empty_gets_everybody_back_from_the_replic
     clients: MakeClient,
 ) -> None:
     signaling = await own_signaling(own_redis.url)
-    async with FakeNode(own_placement, keys_of(signaling), "n"):  # type: ignore[arg-type]
+    async with FakeNode(own_placement, keys_of(signaling), "n"):
         meeting = await signaling.create_meeting("ann")
         ann = await clients(signaling, "/meeting", "ann")
         bob = await clients(signaling, "/meeting", "bob")
@@ -322,7 +323,7 @@ async def test_a_service_that_starts_without_redis_serves_when_it_comes(
     own_redis.start()
     redis = connect(own_redis.url)
     placement = Placement(redis)
-    async with FakeNode(placement, keys_of(signaling), "n"):  # type: ignore[arg-type]
+    async with FakeNode(placement, keys_of(signaling), "n"):
         await asyncio.sleep(0.5)
         assert await ann.get("room:join", {"meeting_id": meeting})
     await placement.settle()

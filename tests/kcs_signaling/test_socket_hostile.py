@@ -64,6 +64,23 @@ async def test_announced_attachments_are_refused_with_an_error_and_not_waited_fo
     assert "binary" in error
 
 
+async def test_the_refusal_names_the_meeting_that_the_socket_is_in(
+    signaling: Signaling, node: FakeNode, raw: OpenRaw
+) -> None:
+    meeting = await signaling.create_meeting("ann")
+    ann = await raw(signaling.url)
+    await ann.join("/meeting", signaling.access("ann"))
+    await ann.ws.send_str(f'42/meeting,["room:join",{{"meeting_id":"{meeting}"}}]')
+    assert "room:joined" in await ann.text()
+
+    await ann.ws.send_str('451-/meeting,["room:join",{"_placeholder":true,"num":0}]')
+
+    error, *_ = await ann.rest()
+    name, payload = json.loads(error.removeprefix("42/meeting,"))
+    assert (name, payload["meeting_id"]) == ("room:error", meeting)
+    assert (payload["code"], payload["event"]) == ("INVALID_REQUEST", None)
+
+
 async def test_in_the_client_dialect_the_error_event_tells_of_refused_attachments(
     signaling: Signaling, raw: OpenRaw
 ) -> None:
@@ -260,12 +277,19 @@ async def test_a_missing_origin_is_refused_where_the_setting_says_so(
     await raw(strict.url, Origin=ORIGIN)
 
 
-@pytest.mark.parametrize("origins", ["[]", '["*"]'])
+@pytest.mark.parametrize("origins", ["[]", '["*"]', "", "https://a.b", None])
 async def test_an_empty_or_open_allow_list_does_not_start(
-    own_signaling: Callable[..., Awaitable[Signaling]], origins: str
+    own_signaling: Callable[..., Awaitable[Signaling]], origins: str | None
 ) -> None:
-    with pytest.raises(RuntimeError, match="signaling ended"):
+    with pytest.raises(RuntimeError, match=r"signaling ended.*KCS_HTTP.*ALLOWED_ORIGINS"):
         await own_signaling(KCS_HTTP__ALLOWED_ORIGINS=origins)
+
+
+async def test_without_any_setting_of_http_it_does_not_start_and_names_the_allow_list(
+    own_signaling: Callable[..., Awaitable[Signaling]],
+) -> None:
+    with pytest.raises(RuntimeError, match=r"signaling ended.*KCS_HTTP.*ALLOWED_ORIGINS"):
+        await own_signaling(KCS_HTTP__ALLOWED_ORIGINS=None, KCS_HTTP__PORT=None)
 
 
 async def test_too_many_waiting_commands_close_the_socket_with_an_error(
@@ -300,8 +324,7 @@ async def test_a_socket_that_does_not_read_is_closed_and_the_others_get_all(
     slow = await raw(signaling.url)
     await slow.join("/meeting", signaling.access("slow"))
     before = await refusals(signaling, "slow_consumer")
-    transport = slow.ws._response.connection.transport  # type: ignore[union-attr]
-    transport.pause_reading()  # type: ignore[union-attr]
+    slow.pause_reading()
 
     async def keep_asking() -> None:
         for _ in range(2000):

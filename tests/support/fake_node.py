@@ -26,6 +26,7 @@ from kcs_contracts.ids import (
     ProducerId,
     TransportId,
 )
+from kcs_contracts.models import Contract
 from kcs_contracts.placement import Hosted, NodeLease, Placement
 from kcs_contracts.rooms import Source
 from kcs_contracts.tickets import BadTicket, TicketVerifier
@@ -59,6 +60,8 @@ class FakeNode:
         self.name, self.boot = NodeName(name), BootId(uuid.uuid4().hex)
         self.calls: list[tuple[MeetingId, api.Operation]] = []
         self.rooms: dict[MeetingId, Hosting] = {}
+        self.epochs: defaultdict[MeetingId, set[Epoch]] = defaultdict(set)
+        """Each meeting's, as the tickets named them so far."""
         self.before: Callable[[api.Operation], Any] = lambda op: None
         """May raise, or answer a coroutine that is awaited."""
         self.capabilities: dict[str, Any] = CAPABILITIES
@@ -122,9 +125,9 @@ class FakeNode:
             MeetingId(meeting_id), self.name, room.epoch, room.generation
         )
 
-    def asked(self, kind: type[api.Operation]) -> list[Any]:
+    def asked(self, kind: type[Contract]) -> list[Any]:
         """The operations of that kind so far."""
-        return [op for _, op in self.calls if isinstance(op, kind)]  # type: ignore[arg-type]
+        return [op for _, op in self.calls if isinstance(op, kind)]
 
     async def _keep_renewing(self) -> None:
         while True:
@@ -143,6 +146,7 @@ class FakeNode:
             return _refused(401, "BAD_TICKET", str(error))
         if ticket.meeting_id != meeting:
             return _refused(401, "BAD_TICKET", "for another meeting")
+        self.epochs[meeting].add(ticket.epoch)
         room = self.rooms.get(meeting)
         if room is not None and ticket.epoch < room.epoch:
             return _refused(409, "STALE_EPOCH", "the meeting has a higher epoch here")

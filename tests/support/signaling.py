@@ -28,7 +28,7 @@ ISSUER = "kcs-meetings"
 class Signaling:
     """One process; `start` and `stop` as often as wanted, on the same Redis and database."""
 
-    def __init__(self, home: Path, redis_url: str, **settings: str):
+    def __init__(self, home: Path, redis_url: str, **settings: str | None):
         self.home, self.redis_url = home, redis_url
         self.url = ""
         self._settings = settings
@@ -40,7 +40,8 @@ class Signaling:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {
+        """What it is started with; a setting that is None is left out."""
+        settings = {
             "PATH": os.environ["PATH"],
             "KCS_HTTP__PORT": "0",
             "KCS_HTTP__ALLOWED_ORIGINS": json.dumps([ORIGIN]),
@@ -50,6 +51,7 @@ class Signaling:
             "KCS_SQL__URL": f"sqlite+aiosqlite:///{self.home}/records.sqlite",
             **self._settings,
         }
+        return {name: value for name, value in settings.items() if value is not None}
 
     @property
     def pid(self) -> int:
@@ -264,6 +266,13 @@ class RawSocket:
         while text := await self.text(timeout_s):
             texts.append(text)
         return texts
+
+    def pause_reading(self) -> None:
+        """Takes nothing from the connection any more."""
+        connection = self.ws._response.connection
+        assert connection is not None
+        assert connection.transport is not None
+        connection.transport.pause_reading()
 
     async def close(self) -> None:
         await self.ws.close()

@@ -14,12 +14,14 @@ from kcs_signaling.adapters.socket_server import SocketServer
 from kcs_signaling.dialects.client import ClientDialect
 from kcs_signaling.dialects.meeting import MeetingDialect
 from kcs_signaling.http.app import build_http
+from kcs_signaling.records import Retention
 from kcs_signaling.service.media import RoomMedia
 from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.service.presence import RoomPresence, touch_interval_s
 from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.service.rooms import RoomService
 from kcs_signaling.services import Services
+from kcs_signaling.turn import Turn
 
 _SOCKET_PATH = "/socket.io"
 _GRACE_MARGIN_S = 1.5
@@ -41,8 +43,12 @@ class App:
             settings.meeting, services.records, services.placement, self.registry, self.nodes
         )
         media = RoomMedia(services.placement, self.nodes)
-        dialects = [kind(rooms, media, services.tokens) for kind in (MeetingDialect, ClientDialect)]
+        turn = Turn(settings.turn, settings.meeting.region)
+        dialects = [
+            kind(rooms, media, services.tokens, turn) for kind in (MeetingDialect, ClientDialect)
+        ]
         self.sockets = SocketServer(settings, dialects)
+        self.retention = Retention(settings.retention, services.records.database, services.redis)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -64,12 +70,16 @@ class App:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         async with self.registry:
-            presence = asyncio.create_task(self.presence.run())
+            loops = [
+                asyncio.create_task(self.presence.run()),
+                asyncio.create_task(self.retention.run()),
+            ]
             try:
                 yield
             finally:
-                presence.cancel()
-                await asyncio.gather(presence, return_exceptions=True)
+                for loop in loops:
+                    loop.cancel()
+                await asyncio.gather(*loops, return_exceptions=True)
 
 
 def build(services: Services) -> App:

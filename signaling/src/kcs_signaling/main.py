@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 import uvloop
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from redis.exceptions import RedisError
 
 from kcs_contracts.placement import PlacementError
@@ -22,7 +23,7 @@ from kcs_signaling.app import build
 from kcs_signaling.errors import SignalingError
 from kcs_signaling.keys import KeyUnusable
 from kcs_signaling.services import Services, open_services
-from kcs_signaling.settings import Settings
+from kcs_signaling.settings import LIST_EXAMPLE, Settings
 
 _log = structlog.get_logger()
 _GRACE_S = 2
@@ -111,8 +112,11 @@ def main() -> None:
         settings = Settings()
     except ValidationError as error:
         for each in error.errors(include_input=False, include_url=False):
-            name = "KCS_" + "__".join(str(part).upper() for part in each["loc"])
-            print(f"{name}: {each['msg']}", file=sys.stderr)
+            name = "__".join(str(part).upper() for part in each["loc"])
+            print(f"KCS_{name}: {each['msg']}" if name else each["msg"], file=sys.stderr)
+        raise SystemExit(2) from None
+    except SettingsError as error:
+        print(f"{error}: lists are written as JSON, {LIST_EXAMPLE}", file=sys.stderr)
         raise SystemExit(2) from None
     try:
         uvloop.run(serve(settings))

@@ -7,8 +7,10 @@ test has a real Redis.
 from collections.abc import Sequence
 from typing import Protocol
 
+from pydantic import Field
+
 from kcs_contracts.ids import MeetingId, UserId
-from kcs_contracts.models import Contract
+from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.node_api import Operation, Results
 from kcs_contracts.rooms import Assignment, Role
 
@@ -29,6 +31,10 @@ class Meeting(Contract):
     duration_minutes: int | None
     created_at: float
     ended_at: float | None
+    settings: JsonObject = Field(default_factory=dict)
+    """What else holds in it; REST and the room service give it its form."""
+    version: int = 1
+    """Grows with each change."""
 
 
 class MeetingRecords(Protocol):

@@ -4,10 +4,12 @@ A group's field is `KCS_<GROUP>__<FIELD>`, such as `KCS_HTTP__PORT`.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LIST_EXAMPLE = """such as KCS_HTTP__ALLOWED_ORIGINS='["https://meet.example.org"]'"""
 
 
 class _Group(BaseModel):
@@ -35,7 +37,7 @@ class HttpSettings(_Group):
         if not self.allowed_origins:
             raise ValueError(
                 "KCS_HTTP__ALLOWED_ORIGINS is empty: name the origins whose pages may connect, "
-                'such as ["https://meet.example.org"]'
+                f"{LIST_EXAMPLE}"
             )
         if "*" in self.allowed_origins:
             raise ValueError(
@@ -57,6 +59,8 @@ class AuthSettings(_Group):
     """Lifetime of a refresh token."""
     dev_login: bool = False
     """Lets `POST /api/v1/auth/token` give tokens to anybody: for `make run` alone."""
+    local_accounts: bool = False
+    """Lets people log in with the passwords of `python -m kcs_signaling.accounts add`."""
 
 
 class RedisSettings(_Group):
@@ -73,6 +77,42 @@ class SqlSettings(_Group):
     """SQLAlchemy URL of the database."""
 
 
+class RetentionSettings(_Group):
+    """How long records are kept (architecture guide, "Data Retention")."""
+
+    metadata_days: float = Field(default=365, gt=0)
+    """Meetings with their chat, sessions, statistics and invitations are deleted after so many."""
+    analytics_days: float = Field(default=90, gt=0)
+    """Sessions and statistics name nobody after so many."""
+    sweep_minutes: float = Field(default=60, gt=0)
+    """How often one of the replicas looks for what is too old."""
+
+
+class MailSettings(_Group):
+    """How invitations go out. Without a host nothing is sent, and the API says so."""
+
+    host: str | None = None
+    """The SMTP server; None sends no mail."""
+    port: int = Field(default=587, ge=1, le=65535)
+    """Its TCP port: 587 with STARTTLS, 465 with TLS."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """`tls` from the first byte; `none` only to a server on the same machine or network."""
+    username: str | None = None
+    """Who logs in to the SMTP server; None for nobody."""
+    password: SecretStr = SecretStr("")
+    """The password of `username`."""
+    sender: str = ""
+    """Address in From, such as `meetings@example.org`."""
+    timeout_seconds: float = Field(default=10, gt=0, le=60)
+    """For a whole message; later ones count as not sent."""
+
+    @model_validator(mode="after")
+    def _sender_is_named(self) -> Self:
+        if self.host is not None and "@" not in self.sender:
+            raise ValueError("KCS_MAIL__SENDER must be an address when KCS_MAIL__HOST is set")
+        return self
+
+
 class MeetingSettings(_Group):
     """What holds for every meeting unless it says otherwise."""
 
@@ -82,6 +122,45 @@ class MeetingSettings(_Group):
     """How long a participant whose socket is gone stays in the meeting, to come back to it."""
     region: str = ""
     """Region of this replica's people, for the choice of a node."""
+
+
+class TurnServer(_Group):
+    """A coturn that browsers reach; a port that it does not listen on is null."""
+
+    host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    """Its name, which its TLS certificate has, or its IPv4 address."""
+    region: str = ""
+    """Region of the people that it is near to; empty: of all."""
+    udp_port: int | None = Field(default=3478, ge=1, le=65535)
+    """UDP port of STUN and TURN."""
+    tcp_port: int | None = Field(default=3478, ge=1, le=65535)
+    """TCP port of TURN."""
+    tls_port: int | None = Field(default=None, ge=1, le=65535)
+    """TCP port of TURN over TLS; 443 passes the strictest networks."""
+
+
+class TurnSettings(_Group):
+    """The way for people who cannot reach an SFU node directly."""
+
+    servers: tuple[TurnServer, ...] = ()
+    """The servers, as JSON: `[{"host": "turn.example.org", "tls_port": 443}]`. Those of
+    `KCS_MEETING__REGION` and of no region are offered; where there are none, all."""
+    secrets: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = Field(
+        default=(), max_length=2
+    )
+    """coturn's `static-auth-secret`, as a JSON list: the first signs. To change it, give coturn
+    both, put the new one first here, and after `credential_seconds` take the old one away."""
+    credential_seconds: int = Field(default=300, ge=10, le=300)
+    """How long credentials are good; clients ask for new ones in half that time."""
+
+    @model_validator(mode="after")
+    def _something_signs(self) -> Self:
+        if self.servers and not self.secrets:
+            raise ValueError(
+                "KCS_TURN__SERVERS names TURN servers, but KCS_TURN__SECRETS holds no secret that "
+                "they share"
+            )
+        return self
 
 
 class SocketSettings(_Group):
@@ -102,9 +181,12 @@ class Settings(BaseSettings):
         env_prefix="KCS_", env_nested_delimiter="__", frozen=True, extra="ignore"
     )
 
-    http: HttpSettings
+    http: HttpSettings = Field(default_factory=HttpSettings)
     auth: AuthSettings
     redis: RedisSettings = RedisSettings()
     sql: SqlSettings = SqlSettings()
+    retention: RetentionSettings = RetentionSettings()
+    mail: MailSettings = MailSettings()
     meeting: MeetingSettings = MeetingSettings()
     socket: SocketSettings = SocketSettings()
+    turn: TurnSettings = TurnSettings()

@@ -16,11 +16,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from redis.asyncio import Redis
 
 from kcs_contracts.placement import Placement, connect
+from kcs_contracts.tickets import TicketSigner
+from kcs_signaling.adapters.node_client import open_node_client
 from kcs_signaling.http.app import build_http
+from kcs_signaling.ports import NodeControl
 from kcs_signaling.records import Records, open_records
 from kcs_signaling.settings import (
     AuthSettings,
     HttpSettings,
+    MailSettings,
     RedisSettings,
     Settings,
     SqlSettings,
@@ -39,6 +43,7 @@ class Services:
     records: Records
     placement: Placement
     redis: Redis
+    nodes: NodeControl
 
 
 @dataclass(frozen=True)
@@ -96,12 +101,20 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
 
     @asynccontextmanager
     async def start(
-        *, dev_login: bool = True, web_dir: Path | None = None, redis: str = redis_url
+        *,
+        dev_login: bool = True,
+        local_accounts: bool = False,
+        web_dir: Path | None = None,
+        redis: str = redis_url,
+        mail: MailSettings | None = None,
+        sql: str = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite",
     ) -> AsyncIterator[Rest]:
-        sql = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite"
         settings = Settings(
             http=HttpSettings(public_url=ORIGIN, allowed_origins=(ORIGIN,), web_dir=web_dir),
-            auth=AuthSettings(key_file=tmp_path / "key.pem", dev_login=dev_login),
+            auth=AuthSettings(
+                key_file=tmp_path / "key.pem", dev_login=dev_login, local_accounts=local_accounts
+            ),
+            mail=mail or MailSettings(),
             redis=RedisSettings(url=redis),
             sql=SqlSettings(url=sql),
         )
@@ -113,8 +126,13 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
             refresh_days=auth.refresh_days,
         )
         client = connect(redis)
-        async with open_records(sql) as records, aiohttp.ClientSession() as http:
-            services = Services(settings, tokens, records, Placement(client), client)
+        signer = TicketSigner(tokens.key, tokens.signer_kid)
+        async with (
+            open_records(sql) as records,
+            open_node_client(signer) as nodes,
+            aiohttp.ClientSession() as http,
+        ):
+            services = Services(settings, tokens, records, Placement(client), client, nodes)
             async with _serve(services) as port:
                 yield Rest(services, port, http)
         await client.aclose()

@@ -8,9 +8,10 @@
  */
 import { Device, type types } from 'mediasoup-client';
 import { encodingOf } from './encodings';
-import { codeOf } from './errors';
+import { codeOf, RequestError } from './errors';
 import type {
   Direction,
+  IceServers,
   Layer,
   MediaPlane,
   RemoteProducer,
@@ -23,6 +24,8 @@ import type { SignalingClient } from './SignalingClient';
 /** How long a connection may be gone before ICE is restarted, and a restart may take. */
 const ICE_PATIENCE_MS = 3000;
 const ICE_RESTART_MS = 5000;
+/** New TURN credentials that could not be had are asked for again after this. */
+const ICE_SERVERS_AGAIN_MS = 5000;
 
 export interface RemoteTrack {
   producer: RemoteProducer;
@@ -40,6 +43,11 @@ interface Sending {
   producer: types.Producer;
   /** What the server was told last. */
   enabled: boolean;
+}
+
+export interface MediaSessionOptions {
+  /** Media goes through a TURN server, even where a direct way exists. */
+  relayOnly: boolean;
 }
 
 export interface MediaSessionHandlers {
@@ -60,12 +68,14 @@ export class MediaSession {
   #transports: types.Transport[] = [];
   #send!: types.Transport;
   #recv!: types.Transport;
+  #iceServersTimer: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(
     readonly plane: MediaPlane,
     private readonly meetingId: string,
     private readonly signaling: SignalingClient,
     private readonly device: Device,
+    private readonly options: MediaSessionOptions,
     private readonly handlers: MediaSessionHandlers,
   ) {}
 
@@ -73,15 +83,20 @@ export class MediaSession {
   static async open(
     signaling: SignalingClient,
     room: RoomJoined,
+    options: MediaSessionOptions,
     handlers: MediaSessionHandlers,
   ): Promise<MediaSession> {
+    if (options.relayOnly && room.ice_ttl_seconds === null) {
+      throw new RequestError('NO_RELAY', 'the server offers no TURN server');
+    }
     const device = await Device.factory();
     await device.load({ routerRtpCapabilities: room.rtp_capabilities });
-    const session = new MediaSession(room.media, room.meeting_id, signaling, device, handlers);
+    const { media, meeting_id } = room;
+    const session = new MediaSession(media, meeting_id, signaling, device, options, handlers);
     try {
       [session.#send, session.#recv] = await Promise.all([
-        session.#openTransport('send', room.ice_servers),
-        session.#openTransport('recv', room.ice_servers),
+        session.#openTransport('send'),
+        session.#openTransport('recv'),
       ]);
     } catch (error) {
       session.close();
@@ -97,6 +112,7 @@ export class MediaSession {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#iceServersTimer);
     for (const transport of this.#transports) transport.close();
     this.sending.clear();
     this.receiving.clear();
@@ -216,7 +232,7 @@ export class MediaSession {
     sending.enabled = enabled;
   }
 
-  async #openTransport(direction: Direction, iceServers: RTCIceServer[]): Promise<types.Transport> {
+  async #openTransport(direction: Direction): Promise<types.Transport> {
     const created = await this.signaling.request('transport:create', {
       meeting_id: this.meetingId,
       direction,
@@ -226,7 +242,8 @@ export class MediaSession {
       iceParameters: created.ice_parameters,
       iceCandidates: created.ice_candidates,
       dtlsParameters: created.dtls_parameters,
-      iceServers,
+      iceServers: created.ice_servers,
+      ...(this.options.relayOnly && { iceTransportPolicy: 'relay' as const }),
     };
     const transport =
       direction === 'send'
@@ -252,7 +269,30 @@ export class MediaSession {
     this.#transports.push(transport);
     // The other direction failed meanwhile.
     if (this.#closed) transport.close();
+    else this.#refreshIceServersIn(created);
     return transport;
+  }
+
+  /** Half the credentials' life later, so that those at hand are always good for an ICE restart. */
+  #refreshIceServersIn({ ice_ttl_seconds: ttl }: Pick<IceServers, 'ice_ttl_seconds'>): void {
+    if (ttl !== null) this.#refreshIceServersAfter(ttl * 500);
+  }
+
+  #refreshIceServersAfter(ms: number): void {
+    clearTimeout(this.#iceServersTimer);
+    this.#iceServersTimer = setTimeout(() => {
+      this.#refreshIceServers().catch(() => {
+        if (!this.#closed) this.#refreshIceServersAfter(ICE_SERVERS_AGAIN_MS);
+      });
+    }, ms);
+  }
+
+  async #refreshIceServers(): Promise<void> {
+    const fresh = await this.signaling.request('ice:refresh', { meeting_id: this.meetingId });
+    if (this.#closed) return;
+    this.#refreshIceServersIn(fresh);
+    const { ice_servers: iceServers } = fresh;
+    await Promise.all(this.#transports.map((each) => each.updateIceServers({ iceServers })));
   }
 
   /** A request that must not be made twice: if its answer is lost, all begins anew. */
@@ -284,10 +324,10 @@ export class MediaSession {
       }
       timer = setTimeout(() => this.#giveUp(), ICE_RESTART_MS);
       try {
-        const { ice_parameters: iceParameters } = await this.signaling.request(
-          'transport:restart-ice',
-          { transport_id: transport.id },
-        );
+        const [{ ice_parameters: iceParameters }] = await Promise.all([
+          this.signaling.request('transport:restart-ice', { transport_id: transport.id }),
+          this.#refreshIceServers(),
+        ]);
         await transport.restartIce({ iceParameters });
       } catch {
         this.#giveUp();

@@ -10,7 +10,7 @@ import type { Credentials } from './Credentials';
 import { layerFor } from './encodings';
 import { codeOf, type Problem, passes, problemOf, RequestError } from './errors';
 import type { LocalMedia } from './LocalMedia';
-import { MediaSession, type RemoteTrack } from './MediaSession';
+import { MediaSession, type MediaSessionOptions, type RemoteTrack } from './MediaSession';
 import { NoticeBoard } from './NoticeBoard';
 import type { Layer, RemoteProducer, RoomJoined, ServerEvents, Source } from './protocol';
 import { Reconciler } from './Reconciler';
@@ -78,6 +78,7 @@ export class MeetingClient extends Store<MeetingState> {
     readonly meetingId: string,
     private readonly credentials: Credentials,
     private readonly local: LocalMedia,
+    private readonly options: MediaSessionOptions,
   ) {
     super(START);
     this.#unwatchLocal = local.subscribe(() => this.#reconciler?.kick());
@@ -155,7 +156,7 @@ export class MeetingClient extends Store<MeetingState> {
       this.#entered(room, socket);
     }
     if (!this.#session || this.#session.closed) {
-      const session = await MediaSession.open(signaling, this.#room as RoomJoined, {
+      const session = await MediaSession.open(signaling, this.#room as RoomJoined, this.options, {
         changed: () => this.#received(),
         layerOf: (producer) => this.#layerOf(producer),
         broken: () => this.#reconciler?.interrupt(),

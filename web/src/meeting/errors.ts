@@ -3,7 +3,7 @@
  *
  * Codes are the server's own where it named one; the rest are ours: `DISCONNECTED` (the socket
  * is down), `TIMEOUT` (no answer), `AUTHENTICATION` (the token was refused), `REPLACED` (the
- * same person joined elsewhere).
+ * same person joined elsewhere), `NO_RELAY` (one was asked for, the server offers none).
  */
 
 /** A request that the server refused, or that got no answer. */
@@ -59,6 +59,10 @@ const PROBLEMS: Record<string, Omit<Problem, 'code'>> = {
     title: 'All media servers are busy',
     advice: 'There is no room for another meeting at this moment. Try again in a minute.',
     retry: 'Try again',
+  },
+  NO_RELAY: {
+    title: 'There is no media relay here',
+    advice: 'This link asks for one (relay=1), but the service has none. Open it without.',
   },
   REPLACED: {
     title: 'You joined from another place',

@@ -36,7 +36,13 @@ export interface MediaPlane {
   generation: number;
 }
 
-export interface RoomJoined {
+/** STUN and TURN servers with credentials that last for so long; null: for ever. */
+export interface IceServers {
+  ice_servers: RTCIceServer[];
+  ice_ttl_seconds: number | null;
+}
+
+export interface RoomJoined extends IceServers {
   meeting_id: string;
   user_id: string;
   your_role: Role;
@@ -44,7 +50,6 @@ export interface RoomJoined {
   participants: Participant[];
   producers: RemoteProducer[];
   rtp_capabilities: types.RtpCapabilities;
-  ice_servers: RTCIceServer[];
   settings: { max_participants: number; default_role: Role; display_name: string };
   version: number;
   resume_token: string;
@@ -52,7 +57,7 @@ export interface RoomJoined {
   media: MediaPlane;
 }
 
-export interface TransportCreated {
+export interface TransportCreated extends IceServers {
   transport_id: string;
   direction: Direction;
   ice_parameters: types.IceParameters;
@@ -87,6 +92,7 @@ export interface Requests {
     { transport_id: string },
     { transport_id: string; ice_parameters: types.IceParameters }
   >;
+  'ice:refresh': Of<{ meeting_id: string }, IceServers>;
   produce: Of<
     {
       transport_id: string;

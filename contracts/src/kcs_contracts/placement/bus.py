@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 _QUIET_S = 5.0
 """Nothing heard for so long: ask whether the other side is there; again: it is not."""
 _BACKOFF_S = (0.05, 2.0)
+_CANCEL_AGAIN_S = 0.05
 _ALIVE = "alive"
 _RESUBSCRIBED = "resubscribed"
 
@@ -55,8 +56,11 @@ class Bus:
     async def close(self) -> None:
         """Stops the task, which closes the connection. Nobody may wait in `subscribe` then."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            # redis-py sends in `asyncio.wait_for`, which before Python 3.12 loses a cancellation
+            # that comes as the sending ends: so again until it is done
+            while not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task], timeout=_CANCEL_AGAIN_S)
             self._task = None
 
     async def __aenter__(self) -> "Bus":

@@ -70,13 +70,15 @@ class Namespace(Protocol[P]):
             ConnectRefused: it may not.
         """
 
-    async def handle(self, peer: P, event: str, args: Sequence[object]) -> object:
-        """Answers an event; the answer is sent where the client asked for one. Never raises."""
+    async def handle(
+        self, peer: P, event: str, args: Sequence[object], *, acknowledged: bool
+    ) -> object:
+        """Answers an event; the answer is sent if the client asked for one. Never raises."""
 
     async def disconnected(self, peer: P) -> None:
         """The client has left the namespace, or its socket is gone. Never raises."""
 
-    def refusal(self, code: str, message: str) -> Packet:
+    def refusal(self, peer: P, code: str, message: str) -> Packet:
         """The event that tells a client why its socket is closed."""
 
 
@@ -180,6 +182,8 @@ class SocketServer:
                 elif message.kind is Kind.DISCONNECT:
                     await self._disconnect(session, message)
                 # ACK and CONNECT_ERROR: nobody asked for them
+                if session.inbox:
+                    await asyncio.sleep(0)  # what never waits, as errors, must not hold others up
         except Exception:
             _log.exception("socket_worker_failed")
             session.socket.refuse("malformed")
@@ -194,7 +198,8 @@ class SocketServer:
             return
         assert isinstance(message.data, list)
         name, *args = message.data
-        answer = await joined.namespace.handle(joined.peer, name, args)
+        acknowledged = message.ack is not None
+        answer = await joined.namespace.handle(joined.peer, name, args, acknowledged=acknowledged)
         if message.ack is not None:
             session.socket.write(packets.ack(message.namespace, message.ack, answer))
 
@@ -237,6 +242,7 @@ class SocketServer:
         """Tells why, and closes the socket; what still waited in the inbox is dropped."""
         session.inbox.clear()
         for name, joined in session.joined.items():
-            session.socket.write(joined.namespace.refusal("INVALID_REQUEST", text))
+            refusal = joined.namespace.refusal(joined.peer, "INVALID_REQUEST", text)
+            session.socket.write(refusal)
             _log.info("socket_refused", reason=reason, namespace=name)
         session.socket.refuse(reason)

@@ -28,7 +28,14 @@ from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.packets import event as event_packet
 from kcs_signaling.adapters.socket_server import Connection
 from kcs_signaling.dialects.announcements import Announcements
-from kcs_signaling.dialects.table import Dialect, DisplayName, Event, Payload, SocketPeer
+from kcs_signaling.dialects.table import (
+    Command,
+    Dialect,
+    DisplayName,
+    Event,
+    Payload,
+    SocketPeer,
+)
 from kcs_signaling.errors import NotFound, SignalingError
 from kcs_signaling.identity import Identity
 from kcs_signaling.rooms.peer import Audience, Peer, Room
@@ -154,10 +161,10 @@ class ClientDialect(Dialect[ClientPeer]):
     def make_peer(self, identity: Identity, connection: Connection) -> ClientPeer:
         return ClientPeer(identity, connection, self)
 
-    def failed(self, peer: ClientPeer, event: str, error: JsonObject) -> None:
-        peer.connection.emit("error", {**error, "event": event[:64]})
+    def failed(self, peer: ClientPeer, command: Command, error: JsonObject) -> None:
+        peer.connection.emit("error", {**error, "event": command.event[:64]})
 
-    def refusal(self, code: str, message: str) -> Packet:
+    def refusal(self, peer: ClientPeer, code: str, message: str) -> Packet:
         return event_packet(self.name, "error", {"code": code, "message": message, "event": None})
 
     async def disconnected(self, peer: ClientPeer) -> None:
@@ -188,6 +195,7 @@ class ClientDialect(Dialect[ClientPeer]):
                 "iceParameters": made.ice_parameters,
                 "iceCandidates": made.ice_candidates,
                 "dtlsParameters": made.dtls_parameters,
+                "iceServers": self.turn.for_user(peer.identity.user_id).servers,
             },
         }
 

@@ -28,6 +28,7 @@ from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.packets import event as event_packet
 from kcs_signaling.adapters.socket_server import Connection
 from kcs_signaling.dialects.table import (
+    Command,
     Dialect,
     DisplayName,
     Event,
@@ -73,6 +74,10 @@ class TransportConnect(Payload):
 
 class TransportNamed(Payload):
     transport_id: MediaIdText
+
+
+class IceRefresh(Payload):
+    meeting_id: MeetingIdText
 
 
 class ProduceRequest(Payload):
@@ -142,6 +147,7 @@ class MeetingDialect(Dialect[SocketPeer]):
             ),
             Event("transport:connect", TransportConnect, self._connect_transport, receive),
             Event("transport:restart-ice", TransportNamed, self._restart_ice, receive),
+            Event("ice:refresh", IceRefresh, self._refresh_ice, receive),
             Event(
                 "produce",
                 ProduceRequest,
@@ -161,8 +167,20 @@ class MeetingDialect(Dialect[SocketPeer]):
     def make_peer(self, identity: Identity, connection: Connection) -> SocketPeer:
         return SocketPeer(identity, connection, self)
 
-    def refusal(self, code: str, message: str) -> Packet:
-        return event_packet(self.name, "room:error", {"code": code, "error": message})
+    def failed(self, peer: SocketPeer, command: Command, error: JsonObject) -> None:
+        """`room:error` tells of a meeting that cannot be entered, as the guide has it.
+
+        It also tells of any other command that failed, if no acknowledgement was asked for.
+        """
+        if command.event in _ENTRANCES or not command.acknowledged:
+            told = {name: value for name, value in error.items() if name != "message"}
+            told |= {"error": error["message"], "event": command.event[:64]}
+            meeting_id = _meeting_named(command.args) or _meeting_of(peer)
+            peer.connection.emit("room:error", {"meeting_id": meeting_id, **told})
+
+    def refusal(self, peer: SocketPeer, code: str, message: str) -> Packet:
+        told = {"meeting_id": _meeting_of(peer), "code": code, "error": message, "event": None}
+        return event_packet(self.name, "room:error", told)
 
     # --- commands -----------------------------------------------------------------------------
 
@@ -201,7 +219,7 @@ class MeetingDialect(Dialect[SocketPeer]):
                 if each.participant_id != who.id
             ],
             "rtp_capabilities": seat.room.rtp_capabilities,
-            "ice_servers": [],
+            **self._ice_servers(peer),
             "settings": {
                 "max_participants": meeting.max_participants,
                 "default_role": meeting.default_role,
@@ -226,6 +244,7 @@ class MeetingDialect(Dialect[SocketPeer]):
             "ice_parameters": made.ice_parameters,
             "ice_candidates": made.ice_candidates,
             "dtls_parameters": made.dtls_parameters,
+            **self._ice_servers(peer),
         }
 
     async def _connect_transport(self, peer: SocketPeer, request: TransportConnect) -> JsonObject:
@@ -235,6 +254,14 @@ class MeetingDialect(Dialect[SocketPeer]):
     async def _restart_ice(self, peer: SocketPeer, request: TransportNamed) -> JsonObject:
         parameters = await self.media.restart_ice(peer, request.transport_id)
         return {"transport_id": request.transport_id, "ice_parameters": parameters}
+
+    async def _refresh_ice(self, peer: SocketPeer, request: IceRefresh) -> JsonObject:
+        return self._ice_servers(peer)
+
+    def _ice_servers(self, peer: SocketPeer) -> JsonObject:
+        """With credentials that the client renews before they end (`ice:refresh`)."""
+        ice = self.turn.for_user(peer.identity.user_id)
+        return {"ice_servers": ice.servers, "ice_ttl_seconds": ice.ttl_seconds}
 
     async def _produce(self, peer: SocketPeer, request: ProduceRequest) -> JsonObject:
         producer = await self.media.produce(
@@ -374,8 +401,21 @@ class MeetingDialect(Dialect[SocketPeer]):
         peer.connection.close()
 
 
+_ENTRANCES = ("room:join", "room:create")
+_MAX_ID_LENGTH = 64
 _USING = {"send": Action.SEND_AUDIO, "recv": Action.RECEIVE}
 _SWITCHING: dict[MediaKind, Action] = {"audio": Action.SEND_AUDIO, "video": Action.SEND_VIDEO}
+
+
+def _meeting_named(args: Sequence[object]) -> str | None:
+    """The meeting that a command speaks of, if it says so in a few characters."""
+    payload = args[0] if args else None
+    named = payload.get("meeting_id") if isinstance(payload, dict) else None
+    return named if isinstance(named, str) and len(named) <= _MAX_ID_LENGTH else None
+
+
+def _meeting_of(peer: Peer) -> MeetingId | None:
+    return peer.seat.room.id if peer.seat is not None else None
 
 
 def _participant(who: Participant) -> JsonObject:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, cast
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -35,6 +35,7 @@ from kcs_signaling.rooms.permissions import Action, authorise
 from kcs_signaling.service.media import RoomMedia
 from kcs_signaling.service.rooms import RoomService
 from kcs_signaling.tokens import Tokens
+from kcs_signaling.turn import Turn
 
 _log = structlog.get_logger()
 _MAX_ERROR_TEXT = 300
@@ -77,6 +78,15 @@ class Event(Generic[PeerT, PayloadT]):
     """What follows once the answer has been sent."""
 
 
+class Command(NamedTuple):
+    """An event as it came in, before anything of it was believed."""
+
+    event: str
+    args: Sequence[object]
+    acknowledged: bool
+    """The client asked for an acknowledgement, which says all that an error event would."""
+
+
 class Dialect(Generic[PeerT]):
     """A namespace whose clients are peers of rooms: an `Audience` and a `Namespace` in one."""
 
@@ -85,8 +95,8 @@ class Dialect(Generic[PeerT]):
     label: str
     """The dialect's name in metrics."""
 
-    def __init__(self, rooms: RoomService, media: RoomMedia, tokens: Tokens):
-        self.rooms, self.media, self.tokens = rooms, media, tokens
+    def __init__(self, rooms: RoomService, media: RoomMedia, tokens: Tokens, turn: Turn):
+        self.rooms, self.media, self.tokens, self.turn = rooms, media, tokens, turn
         self._table: dict[str, Event[PeerT, Any]] = {each.name: each for each in self.events()}
 
     # --- what a dialect adds ------------------------------------------------------------------
@@ -99,7 +109,7 @@ class Dialect(Generic[PeerT]):
         """The dialect's own kind of peer."""
         raise NotImplementedError
 
-    def failed(self, peer: PeerT, event: str, error: JsonObject) -> None:
+    def failed(self, peer: PeerT, command: Command, error: JsonObject) -> None:
         """Tells the client of an error beside the acknowledgement, where the dialect does."""
 
     # --- a namespace of the socket server -----------------------------------------------------
@@ -118,7 +128,9 @@ class Dialect(Generic[PeerT]):
         """The socket is gone; whoever was in a meeting may come back."""
         await self.rooms.lose(peer)
 
-    async def handle(self, peer: PeerT, event: str, args: Sequence[object]) -> JsonObject:
+    async def handle(
+        self, peer: PeerT, event: str, args: Sequence[object], *, acknowledged: bool
+    ) -> JsonObject:
         """`{"ok": true, "data"}`, or `{"ok": false, "error": {"code", "message"}}`."""
         started = time.perf_counter()
         declared = self._table.get(event)
@@ -139,7 +151,7 @@ class Dialect(Generic[PeerT]):
             error = _known(raised, self.label, label)
             result = error.code
             answer = {"ok": False, "error": _described(error)}
-            self.failed(peer, event, answer["error"])
+            self.failed(peer, Command(event, args, acknowledged), answer["error"])
         commands, seconds = _counters(self.label, label, result)
         commands.inc()
         seconds.observe(time.perf_counter() - started)

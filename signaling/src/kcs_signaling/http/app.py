@@ -9,11 +9,13 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from kcs_signaling.http import auth, meetings, operations, webrtc
+from kcs_signaling.accounts import Passwords
+from kcs_signaling.http import audit, auth, happenings, links, me, meetings, operations, webrtc
 from kcs_signaling.http.middleware import AnswerHeaders, Guard, security_headers
 from kcs_signaling.http.needs import RestServices
-from kcs_signaling.http.problems import Problem, add_handlers
+from kcs_signaling.http.problems import Problem, add_handlers, documented
 from kcs_signaling.http.web import add_web
+from kcs_signaling.service.nodes import RoomNodes
 
 _REFERENCE = "#/components/schemas/{model}"
 
@@ -34,6 +36,8 @@ class _Rest(FastAPI):
         for operation in (op for path in schema["paths"].values() for op in path.values()):
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+            if "requestBody" in operation:  # answered before a route sees it
+                operation["responses"] |= {str(k): v for k, v in documented(400, 408, 413).items()}
         return schema
 
 
@@ -42,16 +46,18 @@ def build_http(services: RestServices) -> FastAPI:
     app = _Rest(
         title="KCS Meetings",
         version="1",
-        description="Tokens and meetings. Errors are `application/problem+json` (RFC 9457).",
+        description="Tokens, meetings, and what is on record of them. "
+        "Errors are `application/problem+json` (RFC 9457).",
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
     )
     app.state.services = services
     app.state.capabilities = webrtc.Capabilities(services.placement)
-    routers = (auth.router, auth.keys_router, meetings.router, webrtc.router, operations.router)
-    for router in routers:
-        app.include_router(router)
+    app.state.nodes = RoomNodes(services.placement, services.nodes)
+    app.state.passwords = Passwords() if services.settings.auth.local_accounts else None
+    for part in (auth, meetings, links, happenings, me, audit, webrtc, operations):
+        app.include_router(part.router)
     add_handlers(app)
     http = services.settings.http
     add_web(app, http.web_dir)
@@ -59,9 +65,9 @@ def build_http(services: RestServices) -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=http.allowed_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Retry-After"],
+        allow_methods=["DELETE", "GET", "PATCH", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
+        expose_headers=["ETag", "Retry-After"],
     )
     app.add_middleware(AnswerHeaders, headers=security_headers(http.public_url))
     return app

@@ -1,41 +1,61 @@
-"""Tokens over REST: dev login, refresh with rotation, logout, and the public keys."""
+"""Tokens over REST: login, refresh with rotation, logout, and the public keys.
+
+A login is by password, where local accounts are on, or the development login, which lets anybody
+in. How often one may try is not bounded here yet: that comes with the limits of all requests.
+"""
 
 import time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import structlog
-from fastapi import APIRouter, Response
-from pydantic import ConfigDict, Field, StringConstraints
+from fastapi import APIRouter, Request, Response
+from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
-from kcs_contracts.ids import UserIdText
+from kcs_contracts.ids import UserId, UserIdText
 from kcs_contracts.models import Contract
+from kcs_signaling.accounts import MAX_PASSWORD, Passwords
 from kcs_signaling.errors import AccessDenied
+from kcs_signaling.http.audit import note
+from kcs_signaling.http.meeting_models import NameText
 from kcs_signaling.http.needs import Services
 from kcs_signaling.http.problems import documented
 from kcs_signaling.tokens import MAX_TOKEN_LENGTH, BadToken, User
 
 _log = structlog.get_logger()
 
-NameText = Annotated[
-    str,
-    StringConstraints(
-        strip_whitespace=True, min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$"
-    ),
-]
-"""A name that people read: one line."""
+
+def _login_schema(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        field.pop("default", None)  # ours alone: which fields must be there is said by anyOf
+    schema["anyOf"] = [
+        {"required": ["password", "user_id"]},
+        {"required": ["password", "email"]},
+        {"required": ["user_id", "user_name"]},
+    ]
+    schema["examples"] = [
+        {"email": "ada@example.org", "password": "correct horse battery staple"},
+        {"user_id": "ada", "user_name": "Ada Lovelace"},
+    ]
 
 
 class Login(Contract):
-    """Who wants to come in."""
+    """Who wants to come in: with a password, or, where the development login is on, by a name."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"user_id": "ada", "user_name": "Ada Lovelace"}]}
-    )
+    model_config = ConfigDict(json_schema_extra=_login_schema)
 
-    user_id: UserIdText
-    user_name: NameText
+    user_id: UserIdText = UserId("")
     email: Annotated[str, StringConstraints(max_length=254, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    password: SecretStr | None = Field(None, min_length=1, max_length=MAX_PASSWORD)
+    user_name: NameText = Field("", description="Of the development login, as is what follows.")
     campus_id: Annotated[str, StringConstraints(max_length=64, pattern=r"^[\w.:@-]*$")] = ""
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if self.password is not None and not (self.user_id or self.email):
+            raise ValueError("a password needs user_id or email")
+        if self.password is None and not (self.user_id and self.user_name):
+            raise ValueError("send password with user_id or email, or user_id and user_name")
+        return self
 
 
 class RefreshRequest(Contract):
@@ -73,23 +93,27 @@ class Jwks(Contract):
     keys: list[Jwk]
 
 
-router = APIRouter(prefix="/api/v1/auth", tags=["tokens"])
-keys_router = APIRouter(tags=["tokens"])
+router = APIRouter(tags=["tokens"])
 
 
-@router.post("/token", responses=documented(403, 422, 503))
-async def log_in(services: Services, login: Login) -> TokenPair:
-    """Tokens for whoever asks: only where the development login is on (`make run`)."""
-    if not services.settings.auth.dev_login:
+@router.post("/api/v1/auth/token", responses=documented(401, 403, 422, 503))
+async def log_in(services: Services, request: Request, login: Login) -> TokenPair:
+    """Tokens for a local account, or, on a developer's machine, for whoever asks."""
+    if login.password is not None:
+        user = await _by_password(services, request.app.state.passwords, login)
+    elif services.settings.auth.dev_login:
+        user = User(**login.model_dump(exclude={"password"}))
+    else:
         raise AccessDenied("the development login is off: tokens come from your administrator")
-    user = User(**login.model_dump())
     refresh, claims = services.tokens.refresh(user)
     await services.records.refresh_tokens.begin(claims, now=time.time())
+    by = "development" if login.password is None else "password"
+    await note(services, "login", user, details={"by": by})
     _log.info("logged_in", user_id=user.user_id, login=claims.family)
     return _pair(services, user, refresh)
 
 
-@router.post("/refresh", responses=documented(401, 422, 503))
+@router.post("/api/v1/auth/refresh", responses=documented(401, 422, 503))
 async def refresh_tokens(services: Services, request: RefreshRequest) -> TokenPair:
     """Exchanges a refresh token for an access token and the next refresh token.
 
@@ -104,7 +128,7 @@ async def refresh_tokens(services: Services, request: RefreshRequest) -> TokenPa
     return _pair(services, old.user, refresh)
 
 
-@router.post("/logout", status_code=204, responses=documented(401, 422, 503))
+@router.post("/api/v1/auth/logout", status_code=204, responses=documented(401, 422, 503))
 async def log_out(services: Services, request: RefreshRequest) -> None:
     """Ends the login of a refresh token; access tokens of it run out by themselves."""
     claims = services.tokens.verify_refresh(request.refresh_token)
@@ -112,11 +136,24 @@ async def log_out(services: Services, request: RefreshRequest) -> None:
     _log.info("logged_out", user_id=claims.user.user_id, login=claims.family)
 
 
-@keys_router.get("/.well-known/jwks.json")
+@router.get("/.well-known/jwks.json")
 async def jwks(services: Services, response: Response) -> Jwks:
     """The public keys, for whoever verifies tokens or tickets."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return Jwks.model_validate(services.tokens.jwks())
+
+
+async def _by_password(services: Services, passwords: Passwords | None, login: Login) -> User:
+    if passwords is None or login.password is None:
+        raise AccessDenied("there are no local accounts here: log in where your tokens come from")
+    name, password = login.user_id or login.email, login.password.get_secret_value()
+    account = await passwords.log_in(services.records, name, password)
+    return User(
+        user_id=account.user_id,
+        user_name=account.user_name,
+        email=account.email or "",
+        campus_id=account.campus_id,
+    )
 
 
 def _pair(services: Services, user: User, refresh: str) -> TokenPair:

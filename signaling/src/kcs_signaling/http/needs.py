@@ -4,14 +4,15 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Path, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
-from kcs_contracts.ids import MeetingId
+from kcs_contracts.ids import MeetingId, MeetingIdText
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 from kcs_signaling.errors import AccessDenied, MeetingNotFound
 from kcs_signaling.identity import Identity
-from kcs_signaling.ports import Meeting
+from kcs_signaling.ports import Meeting, NodeControl
 from kcs_signaling.records import Records
 from kcs_signaling.settings import Settings
 from kcs_signaling.tokens import BadToken, Tokens
@@ -30,6 +31,8 @@ class RestServices(Protocol):
     def placement(self) -> Placement: ...
     @property
     def redis(self) -> Redis: ...
+    @property
+    def nodes(self) -> NodeControl: ...
 
 
 def _services(request: Request) -> RestServices:
@@ -39,6 +42,7 @@ def _services(request: Request) -> RestServices:
 
 Services = Annotated[RestServices, Depends(_services)]
 
+_MEETING_ID: TypeAdapter[MeetingId] = TypeAdapter(MeetingIdText)
 _BEARER = HTTPBearer(
     bearerFormat="JWT", description="An access or meeting token.", auto_error=False
 )
@@ -57,6 +61,16 @@ Caller = Annotated[Identity, Depends(_caller)]
 """The bearer of the request's token; 401 without a valid one."""
 
 
+async def _person(caller: Caller) -> Identity:
+    if caller.kind != "access":
+        raise AccessDenied("a meeting token opens one meeting and nothing else: log in for this")
+    return caller
+
+
+Person = Annotated[Identity, Depends(_person)]
+"""The bearer of an access token; 403 for a meeting token."""
+
+
 async def _meeting(
     services: Services,
     caller: Caller,
@@ -65,22 +79,33 @@ async def _meeting(
     # A meeting that the token is not for looks the same as one that is not there.
     known = None
     if caller.kind == "access" or caller.meeting_id == meeting_id:
-        known = await services.records.meeting(MeetingId(meeting_id))
+        known = await _known(services, meeting_id)
     if known is None:
         raise MeetingNotFound("there is no such meeting")
     return known
+
+
+async def _known(services: RestServices, meeting_id: str) -> Meeting | None:
+    try:
+        valid = _MEETING_ID.validate_python(meeting_id)
+    except ValidationError:
+        return None  # PostgreSQL, for one, cannot be asked for every text
+    return await services.records.meetings.read(valid)
 
 
 ReadableMeeting = Annotated[Meeting, Depends(_meeting)]
 """The meeting in the path: anybody's with an access token, else the meeting token's own."""
 
 
-async def _hosted(caller: Caller, meeting: ReadableMeeting) -> Meeting:
+def is_host(caller: Identity, meeting: Meeting) -> bool:
+    """Whether the caller is a host of the meeting; the meeting is known to be readable."""
     if caller.kind == "meeting":
-        host = caller.role is Role.HOST
-    else:
-        host = caller.user_id == meeting.host_id
-    if not host:
+        return caller.role is Role.HOST
+    return caller.user_id == meeting.host_id
+
+
+async def _hosted(caller: Caller, meeting: ReadableMeeting) -> Meeting:
+    if not is_host(caller, meeting):
         raise AccessDenied("only the host of the meeting may do this")
     return meeting
 

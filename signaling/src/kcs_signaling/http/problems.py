@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
+from kcs_signaling.accounts import WrongPassword
 from kcs_signaling.errors import InvalidRequest, NotFound, SignalingError, Unavailable
 from kcs_signaling.tokens import BadToken
 
@@ -29,10 +30,24 @@ _STATUS: Mapping[str, int] = {
     "RATE_LIMIT_EXCEEDED": 429,
     "INVALID_REQUEST": 400,
     "NOT_FOUND": 404,
+    "PRECONDITION_FAILED": 412,
+    "PRECONDITION_REQUIRED": 428,
+    "IDEMPOTENCY_KEY_REUSED": 422,
+    "INVALID_CURSOR": 422,
     "NO_CAPACITY": 503,
     "UNAVAILABLE": 503,
 }
 """Any other code is 500."""
+_EXAMPLES: Mapping[int, str] = {
+    **{status: code for code, status in _STATUS.items()},
+    401: "ACCESS_DENIED",
+    408: "INVALID_REQUEST",
+    413: "INVALID_REQUEST",
+    404: "MEETING_NOT_FOUND",
+    422: "INVALID_REQUEST",
+    503: "UNAVAILABLE",
+}
+"""The code that a documented status mostly comes with."""
 
 
 class FieldProblem(BaseModel):
@@ -58,6 +73,18 @@ class Problem(BaseModel):
     )
 
 
+class PreconditionFailed(SignalingError):
+    """It has changed since the client read it."""
+
+    code = "PRECONDITION_FAILED"
+
+
+class PreconditionRequired(SignalingError):
+    """A change must say which state it changes."""
+
+    code = "PRECONDITION_REQUIRED"
+
+
 class NotReady(Unavailable):
     """Parts that this service needs do not answer."""
 
@@ -75,7 +102,8 @@ def problem(
 ) -> JSONResponse:
     """The response for an error; `status` when the code alone does not say it."""
     if status is None:
-        status = 401 if isinstance(error, BadToken) else _STATUS.get(error.code, 500)
+        unknown = isinstance(error, BadToken | WrongPassword)
+        status = 401 if unknown else _STATUS.get(error.code, 500)
     body = Problem(
         type="about:blank",
         title=HTTPStatus(status).phrase,
@@ -95,11 +123,21 @@ def problem(
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that may answer with these problems."""
-    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: reference}}
-        for status in statuses
-    }
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    phrase, code = HTTPStatus(status).phrase, _EXAMPLES[status]
+    example: dict[str, Any] = {"type": "about:blank", "title": phrase, "status": status}
+    example |= {"detail": "What happened and what to do.", "code": code}
+    content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+    return {"description": phrase, "content": {MEDIA_TYPE: content}}
+
+
+def with_header(name: str, description: str, example: str) -> dict[str, Any]:
+    """The `responses` entry of an answer that has a header worth knowing."""
+    schema = {"type": "string"}
+    return {"headers": {name: {"description": description, "schema": schema, "example": example}}}
 
 
 def add_handlers(app: FastAPI) -> None:

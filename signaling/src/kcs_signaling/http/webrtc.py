@@ -15,7 +15,9 @@ from redis.exceptions import RedisError
 from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.placement import Placement
 from kcs_signaling.errors import Unavailable
+from kcs_signaling.http.needs import Services
 from kcs_signaling.http.problems import documented
+from kcs_signaling.turn import Turn
 
 _KEPT_S = 10.0
 
@@ -52,11 +54,9 @@ class Capabilities:
 
 
 class IceServer(Contract):
-    """A STUN or TURN server."""
+    """A STUN server, as `RTCIceServer`."""
 
     urls: list[str]
-    username: str | None = None
-    credential: str | None = None
 
 
 class WebRtcConfig(Contract):
@@ -66,7 +66,10 @@ class WebRtcConfig(Contract):
         serialization_alias="rtpCapabilities",
         examples=[{"codecs": [{"kind": "audio", "mimeType": "audio/opus", "clockRate": 48000}]}],
     )
-    ice_servers: list[IceServer] = Field(serialization_alias="iceServers", examples=[[]])
+    ice_servers: list[IceServer] = Field(
+        serialization_alias="iceServers",
+        examples=[[{"urls": ["stun:turn.example.org:3478"]}]],
+    )
 
 
 router = APIRouter(tags=["client guide"])
@@ -75,8 +78,11 @@ router = APIRouter(tags=["client guide"])
 @router.get("/meeting/{meeting_id}/webrtc-config", responses=documented(503))
 async def webrtc_config(
     request: Request,
+    services: Services,
     meeting_id: Annotated[str, Path(description="Any meeting's id: the answer is the same.")],
 ) -> WebRtcConfig:
-    """RTP capabilities and ICE servers; needs no token."""
+    """RTP capabilities and STUN servers; needs no token. TURN credentials come when joined."""
     capabilities: Capabilities = request.app.state.capabilities
-    return WebRtcConfig(rtp_capabilities=await capabilities.read(), ice_servers=[])
+    turn = Turn(services.settings.turn, services.settings.meeting.region)
+    servers = [IceServer.model_validate(each) for each in turn.for_anybody()]
+    return WebRtcConfig(rtp_capabilities=await capabilities.read(), ice_servers=servers)

@@ -1,10 +1,11 @@
 """Records: what must outlive Redis, in SQL (SQLite when embedded, else PostgreSQL).
 
-`open_records` is where signaling starts; `Records` is what REST and the room service hold.
-The tables are made at start where they are missing (`metadata.create_all`); migrations by
-Alembic come with the next issue.
+`open_records` is where signaling starts: it brings the database to today's tables (`migrate`) and
+gives `Records`, which REST and the room service hold, with one object per concern. `Retention`
+runs beside them.
 """
 
 from kcs_signaling.records.records import Records, open_records
+from kcs_signaling.records.retention import Retention
 
-__all__ = ["Records", "open_records"]
+__all__ = ["Records", "Retention", "open_records"]

@@ -1,4 +1,4 @@
-"""The database: the only module that knows which one it is.
+"""The database: with `migrations`, the only module that knows which one it is.
 
 Calls run through `Database.begin`, which bounds their time and turns the driver's errors into
 `Unavailable`, so that a caller meets one error for "not now".
@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event, text
+from asyncpg.exceptions import PostgresError
+from sqlalchemy import URL, event, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -20,6 +22,9 @@ from kcs_signaling.records.tables import Base
 
 _TIMEOUT_S = 3.0
 """For a whole transaction, waiting for a connection and for SQLite's write lock included."""
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_AWAY = ("08", "40", "53", "55P03", "57")
+"""SQLSTATEs of a server that is gone, stops, is out of means or undid a transaction for another."""
 
 
 class Database:
@@ -38,7 +43,11 @@ class Database:
         try:
             async with asyncio.timeout(self._timeout_s), self._engine.begin() as connection:
                 yield connection
-        except (TimeoutError, PoolTimeout, OperationalError, InterfaceError, OSError) as error:
+        except (TimeoutError, PoolTimeout, OSError) as error:
+            raise Unavailable("the database does not answer", retry_after_s=1) from error
+        except (DBAPIError, PostgresError) as error:  # the latter, where it refuses to connect
+            if not _is_away(error):
+                raise
             raise Unavailable("the database does not answer", retry_after_s=1) from error
 
     async def ping(self) -> None:
@@ -46,29 +55,44 @@ class Database:
         async with self.begin() as connection:
             await connection.execute(text("SELECT 1"))
 
-    async def create_tables(self) -> None:
-        """Makes the tables that are not there."""
-        async with self.begin() as connection:
-            await connection.run_sync(Base.metadata.create_all)
-
 
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[Database]:
-    """The database at a SQLAlchemy URL, with its tables; closes its connections at the end."""
-    engine = create_async_engine(url, pool_timeout=_TIMEOUT_S, pool_pre_ping=True)
-    if make_url(url).get_backend_name() == "sqlite":
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    """The database at a SQLAlchemy URL, as it is; closes its connections at the end."""
+    engine = create_async_engine(async_url(url), pool_timeout=_TIMEOUT_S, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", configure_sqlite)
     try:
-        database = Database(engine)
-        await database.create_tables()
-        yield database
+        yield Database(engine)
     finally:
         await engine.dispose()
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def async_url(url: str) -> URL:
+    """The URL with the driver that we have, where it names none: `postgresql://...`."""
+    parsed = make_url(url)
+    return parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+
+
+def insert_of(connection: AsyncConnection, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that knows ON CONFLICT: each dialect has its own."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def configure_sqlite(connection: Any, _record: object) -> None:
     """WAL lets readers and one writer work at once; NORMAL is as safe as WAL needs."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=2500"):
+    for pragma in ("busy_timeout=2500", "journal_mode=WAL", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _is_away(error: DBAPIError | PostgresError) -> bool:
+    cause: object = error
+    if isinstance(error, DBAPIError):
+        if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
+            return True
+        cause = error.orig
+    return str(getattr(cause, "sqlstate", None) or "").startswith(_AWAY)

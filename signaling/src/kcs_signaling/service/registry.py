@@ -31,6 +31,8 @@ from kcs_signaling.service.guard import redis_calls
 
 _log = structlog.get_logger()
 _RETRY_S = 0.5
+MAX_WAITING = 1000
+"""Events of one meeting that wait for its snapshot while Redis is slow."""
 
 
 class RoomRegistry:
@@ -138,7 +140,7 @@ class RoomRegistry:
         if entry is None:
             return
         if entry.refreshing or entry.room is None:
-            entry.waiting.append(published)
+            entry.keep(published)
             return
         event, state = published.event, entry.room.state
         gone = (
@@ -150,7 +152,7 @@ class RoomRegistry:
                 self._tell(entry.room, closed_event(producer, left=True))
             self._tell(entry.room, event)
         elif applied is Applied.GAP:
-            entry.waiting.append(published)
+            entry.keep(published)
             self._on_gap(published.meeting_id)
 
     def _on_gap(self, meeting_id: MeetingId) -> None:
@@ -201,11 +203,14 @@ class RoomRegistry:
         self._on_gap(meeting_id)
 
     def _catch_up(self, entry: "_Entry", room: Room) -> None:
-        """Takes in what came while the snapshot was read."""
+        """Takes in what came while the snapshot was read; again, if that was too much to keep."""
         entry.refreshing = False
         waiting, entry.waiting = entry.waiting, []
+        dropped, entry.dropped = entry.dropped, False
         for published in waiting:
             self._on_published(published)
+        if dropped:
+            self._on_gap(room.id)
 
     # --- telling ------------------------------------------------------------------------------
 
@@ -264,3 +269,12 @@ class _Entry:
         self.refreshing = False
         self.distrusted = False
         self.waiting: list[Published] = []
+        self.dropped = False
+        """More came than may wait: what `waiting` holds is not all."""
+
+    def keep(self, published: Published) -> None:
+        """Lets an event wait for the snapshot."""
+        if len(self.waiting) < MAX_WAITING:
+            self.waiting.append(published)
+        else:
+            self.dropped = True

@@ -1,0 +1,103 @@
+"""Chat on record: what was said, and what of it a participant may see."""
+
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+from sqlalchemy import RowMapping, and_, or_, select, update
+
+from kcs_contracts.ids import MeetingId, UserId
+from kcs_contracts.models import Contract
+from kcs_signaling.records.database import Database, insert_of
+from kcs_signaling.records.paging import Page, read_page
+from kcs_signaling.records.tables import ChatMessageRow
+
+
+class ChatMessage(Contract):
+    """A message in a meeting."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    meeting_id: MeetingId
+    sender_id: UserId
+    sender_name: str
+    text: Annotated[str, StringConstraints(max_length=4000)]
+    reply_to: str | None = None
+    """The id of another message of the meeting."""
+    recipient_type: Literal["all", "host", "private"] = "all"
+    recipient_id: UserId | None = None
+    """Of a private message."""
+    at: float
+    """Unix time, in s."""
+    deleted_at: float | None = None
+    """A deleted message has no text any more."""
+
+
+class Chat:
+    """Messages on record."""
+
+    def __init__(self, database: Database):
+        self._database = database
+
+    async def add(self, message: ChatMessage) -> None:
+        """Puts a message on record; a second time changes nothing."""
+        async with self._database.begin() as connection:
+            await connection.execute(
+                insert_of(connection, ChatMessageRow)
+                .values(message.model_dump())
+                .on_conflict_do_nothing()
+            )
+
+    async def read(self, meeting_id: MeetingId, message_id: str) -> ChatMessage | None:
+        """A message, deleted or not; None when the meeting has none of that id."""
+        query = select(ChatMessageRow.__table__).where(
+            ChatMessageRow.meeting_id == meeting_id, ChatMessageRow.id == message_id
+        )
+        async with self._database.begin() as connection:
+            row = (await connection.execute(query)).mappings().one_or_none()
+        return None if row is None else _message(row)
+
+    async def delete(self, meeting_id: MeetingId, message_id: str, *, at: float) -> bool:
+        """Takes a message's text away for good; False when there is none, or it was deleted."""
+        async with self._database.begin() as connection:
+            result = await connection.execute(
+                update(ChatMessageRow)
+                .where(
+                    ChatMessageRow.meeting_id == meeting_id,
+                    ChatMessageRow.id == message_id,
+                    ChatMessageRow.deleted_at.is_(None),
+                )
+                .values(text="", deleted_at=at)
+            )
+        return result.rowcount == 1
+
+    async def history(
+        self,
+        meeting_id: MeetingId,
+        viewer: UserId,
+        *,
+        is_host: bool,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> Page[ChatMessage]:
+        """What the viewer may see, newest first.
+
+        That is: what went to all, what they wrote, what was written to them, and, where they are
+        a host, what was written to the hosts.
+        """
+        visible = or_(
+            ChatMessageRow.recipient_type == "all",
+            ChatMessageRow.sender_id == viewer,
+            and_(ChatMessageRow.recipient_type == "private", ChatMessageRow.recipient_id == viewer),
+            *([ChatMessageRow.recipient_type == "host"] if is_host else []),
+        )
+        query = select(ChatMessageRow.__table__).where(
+            ChatMessageRow.meeting_id == meeting_id, visible
+        )
+        keys = (ChatMessageRow.at, ChatMessageRow.id)
+        async with self._database.begin() as connection:
+            return await read_page(
+                connection, query, keys, _message, after=after, limit=limit, newest_first=True
+            )
+
+
+def _message(row: RowMapping) -> ChatMessage:
+    return ChatMessage.model_validate(dict(row))

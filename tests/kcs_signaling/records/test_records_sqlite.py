@@ -1,0 +1,72 @@
+"""SQLite as embedded: one writer at a time, and nobody stands still for it."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from kcs_signaling.errors import Unavailable
+from kcs_signaling.ports import Meeting
+from kcs_signaling.records import Records, open_records
+
+MakeMeeting = Callable[..., Meeting]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "embedded.sqlite"
+
+
+@pytest.fixture
+async def records(path: Path) -> AsyncIterator[Records]:
+    async with open_records(f"sqlite+aiosqlite:///{path}") as opened:
+        yield opened
+
+
+async def test_a_locked_database_is_unavailable_in_time_and_blocks_nothing_else(
+    records: Records, path: Path, meeting: MakeMeeting
+) -> None:
+    await records.create(meeting("m-0"))
+    locker = sqlite3.connect(path, isolation_level=None)
+    locker.execute("BEGIN EXCLUSIVE")
+    started, gaps, last = time.monotonic(), [0.0], time.monotonic()
+    writing = asyncio.gather(
+        *(records.create(meeting(f"m-{n}")) for n in range(1, 9)), return_exceptions=True
+    )
+    while not writing.done():
+        await asyncio.sleep(0.01)
+        gaps.append(time.monotonic() - last)
+        last = time.monotonic()
+    outcomes = await writing
+    assert all(isinstance(outcome, Unavailable) for outcome in outcomes), outcomes
+    assert time.monotonic() - started < 5
+    assert max(gaps) < 0.5, "the loop stood still"
+    locker.rollback()
+    locker.close()
+    await records.create(meeting("m-9"))  # and it recovers by itself
+    assert await records.meeting("m-9") is not None
+
+
+async def test_reading_goes_on_while_somebody_writes(
+    records: Records, path: Path, meeting: MakeMeeting
+) -> None:
+    await records.create(meeting())
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    async with open_records(f"sqlite+aiosqlite:///{path}") as other:
+        assert await asyncio.wait_for(other.meeting("m-1"), 1) == meeting()
+    writer.rollback()
+    writer.close()
+
+
+async def test_a_cancelled_call_costs_no_connection(records: Records, meeting: MakeMeeting) -> None:
+    for n in range(40):
+        task = asyncio.create_task(records.create(meeting(f"m-{n}")))
+        await asyncio.sleep(0.001 * (n % 4))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await records.create(meeting("last"))
