@@ -26,8 +26,8 @@ async def test_a_meeting_is_the_same_after_a_restart(sql_url: str, meeting: Make
     plain = meeting("m-2", starts_at=None, duration_minutes=None)
     rich = meeting(settings=settings)
     async with open_records(sql_url) as first:
-        await first.create(rich)
-        await first.create(plain)
+        await first.meetings.create(rich)
+        await first.meetings.create(plain)
     async with open_records(sql_url) as second:
         assert await second.meeting("m-1") == rich
         assert await second.meeting("m-2") == plain
@@ -37,12 +37,12 @@ async def test_a_meeting_is_the_same_after_a_restart(sql_url: str, meeting: Make
 async def test_a_meeting_ends_once_and_stays_on_record(
     records: Records, meeting: MakeMeeting, now: float
 ) -> None:
-    await records.create(meeting())
-    ended = await records.end("m-1", now=now + 5)
+    await records.meetings.create(meeting())
+    ended = await records.meetings.end("m-1", now=now + 5)
     assert ended == meeting(ended_at=now + 5, version=2)
-    assert await records.end("m-1", now=now + 9) == ended
+    assert await records.meetings.end("m-1", now=now + 9) == ended
     assert await records.meeting("m-1") == ended
-    assert await records.end("m-2", now=now) is None
+    assert await records.meetings.end("m-2", now=now) is None
 
 
 async def test_what_another_replica_ended_is_known_within_two_seconds(
@@ -51,9 +51,9 @@ async def test_what_another_replica_ended_is_known_within_two_seconds(
     clock = [100.0]
     here, elsewhere = Records(records.database, lambda: clock[0]), Records(records.database)
     assert await here.meeting("m-1") is None
-    await elsewhere.create(meeting())
+    await elsewhere.meetings.create(meeting())
     assert await here.meeting("m-1") == meeting()  # that there was none is not kept
-    await elsewhere.end("m-1", now=now)
+    await elsewhere.meetings.end("m-1", now=now)
     assert await here.meeting("m-1") == meeting()
     clock[0] += 2
     assert await here.meeting("m-1") == meeting(ended_at=now, version=2)
@@ -62,7 +62,7 @@ async def test_what_another_replica_ended_is_known_within_two_seconds(
 async def test_of_many_changes_of_one_version_at_once_one_is_made(
     records: Records, meeting: MakeMeeting
 ) -> None:
-    await records.create(meeting())
+    await records.meetings.create(meeting())
     made = await asyncio.gather(
         *(records.meetings.change("m-1", 1, display_name=f"n{n}") for n in range(8))
     )
@@ -79,7 +79,7 @@ async def test_of_many_changes_of_one_version_at_once_one_is_made(
 
 
 async def test_a_meetings_host_is_not_changed(records: Records, meeting: MakeMeeting) -> None:
-    await records.create(meeting())
+    await records.meetings.create(meeting())
     with pytest.raises(ValueError, match="host_id"):
         await records.meetings.change("m-1", 1, host_id="eve")
 
@@ -113,8 +113,8 @@ async def test_a_hosts_meetings_come_in_pages_newest_first(
     records: Records, meeting: MakeMeeting, now: float
 ) -> None:
     for n in range(5):  # two of them made in the same moment
-        await records.create(meeting(f"m-{n}", created_at=now + n // 2))
-    await records.create(meeting("other", host_id="bob"))
+        await records.meetings.create(meeting(f"m-{n}", created_at=now + n // 2))
+    await records.meetings.create(meeting("other", host_id="bob"))
     seen, after = [], None
     while True:
         page = await records.meetings.of_host(ADA, after=after, limit=2)
@@ -123,7 +123,9 @@ async def test_a_hosts_meetings_come_in_pages_newest_first(
         if page.next is None:
             break
         after = page.next
-        await records.create(meeting(f"new-{len(seen)}", created_at=now + 99))  # shifts nothing
+        await records.meetings.create(
+            meeting(f"new-{len(seen)}", created_at=now + 99)
+        )  # shifts nothing
     assert seen == ["m-4", "m-3", "m-2", "m-1", "m-0"]
 
 

@@ -101,13 +101,13 @@ async def test_of_a_person_planted_in_every_column_nothing_is_found_after(
 async def test_erasing_a_person_leaves_everybody_else_as_they_were(
     records: Records, meeting: MakeMeeting, now: float
 ) -> None:
-    await records.create(meeting("bobs", host_id=BOB))
+    await records.meetings.create(meeting("bobs", host_id=BOB))
     await records.sessions.open(
         MeetingId("bobs"), BOB, user_name="Bob", role=meeting().default_role, at=now
     )
     await records.audit.write("meeting.created", at=now, actor=BOB, meeting_id=MeetingId("bobs"))
     before = await records.persons.export(BOB)
-    await records.create(meeting("adas", host_id=ADA))
+    await records.meetings.create(meeting("adas", host_id=ADA))
     await records.audit.write("token.made", at=now, actor=ADA, subject=EVE)
     await records.persons.erase(ADA, now=now)
     assert await records.persons.export(BOB) == before
@@ -118,9 +118,9 @@ async def test_erasing_a_person_leaves_everybody_else_as_they_were(
 async def test_the_meetings_of_an_erased_host_end_and_stay_for_the_others(
     records: Records, meeting: MakeMeeting, now: float
 ) -> None:
-    await records.create(meeting("m-1", host_id=ADA, display_name="Ada's tea"))
-    await records.create(meeting("m-2", host_id=ADA))
-    await records.end(MeetingId("m-2"), now=now - 5)
+    await records.meetings.create(meeting("m-1", host_id=ADA, display_name="Ada's tea"))
+    await records.meetings.create(meeting("m-2", host_id=ADA))
+    await records.meetings.end(MeetingId("m-2"), now=now - 5)
     erased = await records.persons.erase(ADA, now=now)
     assert erased.ended_meetings == ("m-1",)
     left = await records.meetings.read(MeetingId("m-1"))

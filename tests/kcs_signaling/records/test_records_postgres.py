@@ -30,7 +30,7 @@ async def test_a_server_that_stops_is_unavailable_in_time_and_is_found_again(
     running: Postgres, meeting: Callable[..., Meeting]
 ) -> None:
     async with open_records(running.new_database()) as records:
-        await records.create(meeting())
+        await records.meetings.create(meeting())
         running.stop()
         started = time.monotonic()
         calls = [records.meetings.read(M1) for _ in range(20)]

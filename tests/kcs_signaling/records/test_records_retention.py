@@ -81,7 +81,7 @@ async def test_a_meeting_that_never_ends_stays_while_people_come_and_loses_old_m
 ) -> None:
     old = {"created_at": now - 400 * DAY, "starts_at": None}
     for name in ("weekly", "forgotten"):
-        await records.create(meeting(name, **old))
+        await records.meetings.create(meeting(name, **old))
         await records.chat.add(
             ChatMessage(
                 id=f"c-{name}",
@@ -92,7 +92,7 @@ async def test_a_meeting_that_never_ends_stays_while_people_come_and_loses_old_m
                 at=now - 390 * DAY,
             )
         )
-    await records.create(meeting("planned", **(old | {"starts_at": now + DAY})))
+    await records.meetings.create(meeting("planned", **(old | {"starts_at": now + DAY})))
     await records.sessions.open(
         MeetingId("weekly"), ADA, user_name="Ada", role=Role.HOST, at=now - 7 * DAY
     )

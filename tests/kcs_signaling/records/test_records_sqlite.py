@@ -29,12 +29,12 @@ async def records(path: Path) -> AsyncIterator[Records]:
 async def test_a_locked_database_is_unavailable_in_time_and_blocks_nothing_else(
     records: Records, path: Path, meeting: MakeMeeting
 ) -> None:
-    await records.create(meeting("m-0"))
+    await records.meetings.create(meeting("m-0"))
     locker = sqlite3.connect(path, isolation_level=None)
     locker.execute("BEGIN EXCLUSIVE")
     started, gaps, last = time.monotonic(), [0.0], time.monotonic()
     writing = asyncio.gather(
-        *(records.create(meeting(f"m-{n}")) for n in range(1, 9)), return_exceptions=True
+        *(records.meetings.create(meeting(f"m-{n}")) for n in range(1, 9)), return_exceptions=True
     )
     while not writing.done():
         await asyncio.sleep(0.01)
@@ -46,14 +46,14 @@ async def test_a_locked_database_is_unavailable_in_time_and_blocks_nothing_else(
     assert max(gaps) < 0.5, "the loop stood still"
     locker.rollback()
     locker.close()
-    await records.create(meeting("m-9"))  # and it recovers by itself
+    await records.meetings.create(meeting("m-9"))  # and it recovers by itself
     assert await records.meeting("m-9") is not None
 
 
 async def test_reading_goes_on_while_somebody_writes(
     records: Records, path: Path, meeting: MakeMeeting
 ) -> None:
-    await records.create(meeting())
+    await records.meetings.create(meeting())
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     async with open_records(f"sqlite+aiosqlite:///{path}") as other:
@@ -64,9 +64,9 @@ async def test_reading_goes_on_while_somebody_writes(
 
 async def test_a_cancelled_call_costs_no_connection(records: Records, meeting: MakeMeeting) -> None:
     for n in range(40):
-        task = asyncio.create_task(records.create(meeting(f"m-{n}")))
+        task = asyncio.create_task(records.meetings.create(meeting(f"m-{n}")))
         await asyncio.sleep(0.001 * (n % 4))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     async with asyncio.timeout(5):
-        await records.create(meeting("last"))
+        await records.meetings.create(meeting("last"))

@@ -53,16 +53,8 @@ class Records:
         read = await self.meetings.read(meeting_id)
         if read is None:
             self._kept.pop(meeting_id, None)
-        return read and self._keep(read)
-
-    async def create(self, meeting: Meeting) -> None:
-        """Puts a new meeting on record."""
-        self._keep(await self.meetings.create(meeting))
-
-    async def end(self, meeting_id: MeetingId, *, now: float) -> Meeting | None:
-        """`meetings.end`, known to `meeting` at once."""
-        ended = await self.meetings.end(meeting_id, now=now)
-        return ended and self._keep(ended)
+            return None
+        return self._keep(read)
 
     async def ping(self) -> None:
         """Raises `Unavailable` unless the database answers."""
