@@ -210,7 +210,9 @@ async def test_whoever_does_not_come_back_is_taken_out_with_their_media(
 
         assert (left["user_id"], left["reason"]) == ("ann", "timeout")
         assert (await bob.hears("producer:closed"))["producer_id"] == producer
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(3):
+            while not node.asked(api.CloseParticipant):
+                await asyncio.sleep(0.05)
         assert node.asked(api.CloseParticipant)[-1].participant_id == "ann"
         assert await bob.ask("room:leave", {"meeting_id": meeting})
 
