@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--consumers", type=int, default=500)
     parser.add_argument("--rate", type=int, default=50, help="packets per second of the producer")
     parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     shape = Shape(arguments.consumers, arguments.rate, arguments.seconds, payload=1100)
     asyncio.run(_all(shape, arguments.rounds))
