@@ -20,7 +20,7 @@ async def start_stack(tmp_path: Path) -> AsyncIterator[Callable[..., Awaitable[L
     async with AsyncExitStack() as exit_stack:
 
         async def start(**arguments: object) -> LocalStack:
-            stack = LocalStack(tmp_path / "stack", **arguments)  # type: ignore[arg-type]
+            stack = LocalStack(tmp_path / "stack", **arguments)  # type: ignore[arg-type] # LocalStack's own
             return await exit_stack.enter_async_context(stack)
 
         yield start

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from kcs_contracts.ids import ParticipantId
+from kcs_contracts.ids import MeetingId, ParticipantId
 from kcs_contracts.node_api import DescribeParticipant, ParticipantMedia, Result
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
@@ -40,7 +40,7 @@ async def test_three_browsers_see_and_hear_each_other_and_the_server_agrees(
 
 
 async def _browser_got_what_the_server_sent(
-    inspector: Inspector, meeting: str, participant: str, person: Person
+    inspector: Inspector, meeting: MeetingId, participant: str, person: Person
 ) -> None:
     """Loopback loses nothing: packets received lie between the server's two counts around them."""
     before = await _sent(inspector, meeting, participant)
@@ -51,8 +51,8 @@ async def _browser_got_what_the_server_sent(
         assert before[ssrc] * 0.95 - 5 <= packets <= after[ssrc] + 5
 
 
-async def _sent(inspector: Inspector, meeting: str, participant: str) -> dict[int, int]:
-    stats = await inspector.stats(meeting, participant)  # type: ignore[arg-type]
+async def _sent(inspector: Inspector, meeting: MeetingId, participant: str) -> dict[int, int]:
+    stats = await inspector.stats(meeting, participant)
     outbound = [
         s for reports in stats.consumers.values() for s in reports if s["type"] == "outbound-rtp"
     ]
