@@ -126,7 +126,7 @@ if runs_things && ! worker_is_there; then
 fi
 python_environment
 link_tools
-web_client
+[ "$WANT" = generate ] || web_client # which cannot be built while its generated types are stale
 if [ -n "${worker:-}" ]; then
   wait $worker || fail "The mediasoup worker could not be built; see the lines above."
   trap - EXIT

@@ -10,6 +10,10 @@ export default defineConfig({
   // Nothing inlined: the page's policy (CSP) allows files of its own origin only.
   build: { target: 'es2022', assetsInlineLimit: 0, chunkSizeWarningLimit: 800 },
   server: {
-    proxy: { '/api': signaling, '/socket.io': { target: signaling, ws: true } },
+    proxy: {
+      '/api': signaling,
+      '/meeting': signaling,
+      '/socket.io': { target: signaling, ws: true },
+    },
   },
 });

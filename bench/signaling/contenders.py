@@ -8,13 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kcs_dev.api import access_token, new_meeting
+from kcs_dev.api import new_meeting
+from kcs_dev.crowd import UNLIMITED, Crowd
 from kcs_dev.measure import node_modules
 from kcs_dev.raw_socket import RawSocket
 from kcs_dev.stack import LocalStack
 
 HERE = Path(__file__).parent
 OURS, NODE, STOCK = "ours", "node", "stock"
+GHOST = b'["consume",{"producer_id":"00000000-0000-4000-8000-000000000000"}]'
+"""A request that each of them refuses after all checks, from what it has in memory."""
 
 
 @dataclass
@@ -24,9 +27,10 @@ class Contender:
     name: str
     url: str
     pid: int
+    crowd: Crowd | None = None
+    """Who has tokens that ours takes; the others take any."""
     rooms: dict[str, str] = field(default_factory=dict)
     """The server's own id of each room of the benchmark."""
-    tokens: dict[str, str] = field(default_factory=dict)
 
     async def room(self, name: str) -> str:
         """The id of the room of that name."""
@@ -36,14 +40,21 @@ class Contender:
             self.rooms[name] = await made if made else name
         return self.rooms[name]
 
+    async def connect(self, user: str) -> RawSocket:
+        """A socket of that user, in no room."""
+        if self.crowd is not None:
+            return await self.crowd.connect(self.url, user)
+        return await RawSocket.connect(self.url, "/meeting", user, timeout_s=30)
+
+    async def join(self, socket: RawSocket, room: str, user: str) -> None:
+        """Into the room with it."""
+        join = {"meeting_id": await self.room(room), "user_id": user, "display_name": user}
+        await socket.request("room:join", join, timeout_s=30)
+
     async def enter(self, room: str, user: str) -> RawSocket:
         """A socket of that user, in that room."""
-        if user not in self.tokens:
-            ours = self.name == OURS
-            self.tokens[user] = await access_token(self.url, user, user) if ours else user
-        socket = await RawSocket.connect(self.url, "/meeting", self.tokens[user])
-        join = {"meeting_id": await self.room(room), "user_id": user, "display_name": user}
-        await socket.request("room:join", join)
+        socket = await self.connect(user)
+        await self.join(socket, room, user)
         return socket
 
     async def leave(self, room: str, sockets: Sequence[RawSocket]) -> None:
@@ -55,26 +66,28 @@ class Contender:
 
 
 @asynccontextmanager
-async def all_contenders(directory: Path) -> AsyncIterator[list[Contender]]:
-    """Ours as `make run` starts it, and the two others beside it on the same Redis."""
-    modules = node_modules(HERE)
-    async with LocalStack(directory) as stack:
-        node = await _start(["node", str(HERE / "node_server.js")], stack.redis_url, modules)
-        stock = await _start([sys.executable, str(HERE / "stock_server.py")], stack.redis_url)
-        ours = Contender(OURS, stack.url, stack.signaling[0].child.pid)
+async def contenders(directory: Path, *others: str) -> AsyncIterator[list[Contender]]:
+    """Ours as `make run` starts it, but without limits, and the others on the same Redis."""
+    commands = {
+        NODE: ["node", str(HERE / "node_server.js")],
+        STOCK: [sys.executable, str(HERE / "stock_server.py")],
+    }
+    async with LocalStack(directory, env=UNLIMITED) as stack:
+        crowd = Crowd(stack)
+        await crowd.begin(stack.url)
+        started = {name: await _start(commands[name], stack.redis_url) for name in others}
+        ours = Contender(OURS, stack.url, stack.signaling[0].child.pid, crowd)
         try:
-            yield [ours, await _contender(NODE, node), await _contender(STOCK, stock)]
+            yield [ours, *[await _contender(*each) for each in started.items()]]
         finally:
-            for process in (node, stock):
+            for process in started.values():
                 assert process.stdin
                 process.stdin.close()
                 await process.wait()
 
 
-async def _start(
-    argv: Sequence[str], redis_url: str, modules: Path | None = None
-) -> asyncio.subprocess.Process:
-    env = {**os.environ, **({"NODE_PATH": str(modules)} if modules else {})}
+async def _start(argv: Sequence[str], redis_url: str) -> asyncio.subprocess.Process:
+    env = {**os.environ, "NODE_PATH": str(node_modules(HERE))}
     pipe = asyncio.subprocess.PIPE
     return await asyncio.create_subprocess_exec(*argv, redis_url, stdin=pipe, stdout=pipe, env=env)
 

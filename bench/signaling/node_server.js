@@ -16,6 +16,33 @@ const FIELDS = {
 };
 const ALLOWED = { participant: new Set(Object.keys(FIELDS)) };
 
+const FLAGS = {
+  audio_enabled: false, video_enabled: false, screen_sharing: false, hand_raised_at: null,
+  audio_muted_by_host: false, video_muted_by_host: false, quality: null,
+};
+// The rest of the answer to a join, as long as ours: codecs with feedback, header extensions.
+const FEEDBACK = ['nack', 'nack pli', 'ccm fir', 'goog-remb', 'transport-cc'].map((each) => {
+  const [type, parameter = ''] = each.split(' ');
+  return { type, parameter };
+});
+const CODECS = ['audio/opus', 'video/VP8', 'video/VP9', 'video/H264', 'video/H264', 'video/AV1'];
+const ROOM = {
+  producers: [], transports: [], waiting: [], recent_messages: [], ice_servers: [], settings: {},
+  breakouts: null, spotlight: null, layout: null, parent_id: null, version: 1, resumed: false,
+  rtp_capabilities: {
+    codecs: CODECS.flatMap((mimeType, number) => [
+      { kind: mimeType.slice(0, 5), mimeType, preferredPayloadType: 100 + number, clockRate: 90000,
+        parameters: { 'profile-level-id': '42e01f', 'packetization-mode': 1 }, rtcpFeedback: FEEDBACK },
+      { kind: mimeType.slice(0, 5), mimeType: 'video/rtx', preferredPayloadType: 110 + number,
+        clockRate: 90000, parameters: { apt: 100 + number }, rtcpFeedback: [] },
+    ]),
+    headerExtensions: Array.from({ length: 14 }, (_, preferredId) => ({
+      kind: preferredId % 2 ? 'audio' : 'video', uri: `urn:ietf:params:rtp-hdrext:number-${preferredId}`,
+      preferredId, preferredEncrypt: false, direction: 'sendrecv',
+    })),
+  },
+};
+
 class Refused extends Error {
   constructor(code, message) {
     super(message);
@@ -27,8 +54,15 @@ const handlers = {
   async 'room:join'(peer, data) {
     peer.userId = data.user_id;
     peer.meetingId = data.meeting_id;
-    await peer.socket.join(data.meeting_id);
-    return { meeting_id: data.meeting_id, user_id: data.user_id };
+    const people = peopleOf(peer.meetingId);
+    const who = { user_id: data.user_id, display_name: data.display_name, role: peer.role };
+    await peer.socket.join(peer.meetingId);
+    people.set(peer.userId, { ...who, ...FLAGS, joined_at: new Date().toISOString() });
+    const named = { meeting_id: peer.meetingId, ...who };
+    peer.socket.to(peer.meetingId).emit('participant:joined', named);
+    const room = { ...named, ...ROOM, participants: [...people.values()] };
+    peer.socket.emit('room:joined', room);
+    return room;
   },
   async consume(peer, data) {
     const producer = peer.producers.get(data.producer_id);
@@ -43,6 +77,22 @@ const handlers = {
     return data;
   },
 };
+
+// What is known of a meeting is in this process alone: {meeting -> {user -> person}}.
+const meetings = new Map();
+function peopleOf(meetingId) {
+  if (!meetings.has(meetingId)) meetings.set(meetingId, new Map());
+  return meetings.get(meetingId);
+}
+
+function leave({ socket, meetingId, userId }) {
+  if (!meetingId) return;
+  const people = peopleOf(meetingId);
+  people.delete(userId);
+  if (people.size === 0) meetings.delete(meetingId);
+  const left = { meeting_id: meetingId, user_id: userId, reason: 'left' };
+  socket.to(meetingId).emit('participant:left', left);
+}
 
 function validate(event, data, peer) {
   if (!OBJECT(data)) throw new Refused('INVALID_REQUEST', 'the payload is not an object');
@@ -78,6 +128,7 @@ namespace.on('connection', (socket) => {
   for (const event of Object.keys(FIELDS)) {
     socket.on(event, (data, acknowledge) => answer(peer, event, data, acknowledge));
   }
+  socket.on('disconnect', () => leave(peer));
 });
 
 const redis = createClient({ url: process.argv[2] });

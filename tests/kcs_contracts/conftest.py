@@ -80,17 +80,11 @@ def lease() -> Callable[..., NodeLease]:
 
 @pytest.fixture(scope="session")
 def person() -> Callable[..., Participant]:
-    """A participant: `person("ann", session="s2")`."""
+    """A participant: `person("ann", session="s2", role=Role.HOST)`."""
 
     def make(name: str, session: str = "s1", **fields: Any) -> Participant:
-        return Participant(
-            id=ParticipantId(name),
-            display_name=name.title(),
-            role=Role.ATTENDEE,
-            session=SessionId(session),
-            joined_at_ms=1,
-            **fields,
-        )
+        fields = {"display_name": name.title(), "role": Role.ATTENDEE, "joined_at_ms": 1} | fields
+        return Participant(id=ParticipantId(name), session=SessionId(session), **fields)
 
     return make
 

@@ -133,3 +133,15 @@ async def test_a_claim_that_beats_a_lagging_redis_resets_the_media(
         MediaReset(reason="moved", node=NodeName("b"), epoch=epoch, generation=Generation(2))
     ]
     assert [view.reserved for view in await placement.nodes()] == [0, 0]
+
+
+async def test_a_node_that_is_forgotten_leaves_nothing_behind(
+    placement: Placement, redis: Redis, lease: Lease, meeting: MeetingId
+) -> None:
+    await placement.renew(lease("a"), [])
+    await placement.assign(meeting, warmup_ms=0)
+    await placement.drain(A)
+    await redis.delete("kcs:node:a")  # as an hour after its lease
+    assert await placement.nodes() == []
+    left = {key.decode() async for key in redis.scan_iter("kcs:*")}
+    assert left == {"kcs:since", f"kcs:home:{meeting}"}

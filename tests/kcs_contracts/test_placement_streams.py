@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from kcs_contracts.events import MediaToggled, ProducerClosed, ProducerOpened, ProducerPaused
+from kcs_contracts.events import (
+    MediaToggled,
+    ParticipantChanged,
+    ProducerClosed,
+    ProducerOpened,
+    ProducerPaused,
+)
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, ProducerId
 from kcs_contracts.placement import NodeLease, NotInMeeting, Placement, StaleEpoch
 from kcs_contracts.rooms import Assignment, Participant, Producer, Source
@@ -56,7 +62,6 @@ async def flags(placement: Placement, meeting: MeetingId) -> tuple[bool, bool, b
     [
         (Source.MIC, "audio", (True, False, False)),
         (Source.CAMERA, "video", (False, True, False)),
-        (Source.SCREEN, None, (False, False, True)),
         (Source.SCREEN_AUDIO, None, (False, False, False)),
     ],
 )
@@ -82,6 +87,26 @@ async def test_the_flags_follow_a_producer_from_opening_to_closing(
     assert await ear.events() == [closed("p1", source, "transport_closed"), *off]
     assert await flags(placement, meeting) == (False, False, False)
     assert (await placement.snapshot(meeting)).producers == ()
+
+
+async def test_a_screen_is_shared_from_opening_to_closing_paused_or_not(
+    placement: Placement, home: Assignment, ear: Any
+) -> None:
+    meeting, one = home.meeting_id, producer("p1", Source.SCREEN, paused=True)
+
+    async def screen(shared: bool) -> ParticipantChanged:
+        ann = next(p for p in (await placement.snapshot(meeting)).participants if p.id == ANN)
+        assert ann.screen_sharing == shared
+        return ParticipantChanged(participant=ann, what="screen_sharing")
+
+    await placement.open_producer(meeting, one, epoch=home.epoch, generation=G0)
+    assert await ear.events() == [ProducerOpened(producer=one), await screen(True)]
+    for paused in (False, True):
+        await placement.pause_producer(meeting, one.id, ANN, paused)
+        event = ProducerPaused(producer_id=one.id, participant_id=ANN, paused=paused)
+        assert await ear.events() == [event]
+    await placement.close_producer(meeting, one.id, ANN)
+    assert await ear.events() == [closed("p1", Source.SCREEN), await screen(False)]
 
 
 async def test_a_producer_opened_paused_leaves_the_flag_off(

@@ -88,7 +88,12 @@ async def test_media_goes_from_joining_to_a_resumed_consumer(
 
     producer = await produce(ann, meeting, "video")
     told = await bob.hears("new-producer")
-    assert told == {"participantId": "ann", "producerId": producer, "kind": "video"}
+    assert told == {
+        "participantId": "ann",
+        "producerId": producer,
+        "kind": "video",
+        "source": "camera",
+    }
     subscribed = await consume(bob, meeting, told)
     assert subscribed == {
         "id": subscribed["id"],
@@ -255,9 +260,11 @@ async def test_errors_come_as_error_events_with_the_guides_codes(
     await ann.emit("produce", {"meetingId": meeting, "kind": "audio", "rtpParameters": {}})
     assert (await ann.hears("error"))["code"] == "NOT_JOINED"
     await ann.emit("send-message", {"meetingId": meeting, "message": "hello"})
-    later = await ann.hears("error")
-    assert (later["code"], later["event"]) == ("UNKNOWN_EVENT", "send-message")
-    assert "not available yet" in later["message"]
+    outside = await ann.hears("error")
+    assert (outside["code"], outside["event"]) == ("NOT_JOINED", "send-message")
+    await ann.emit("no-such-event", {"meetingId": meeting})
+    unknown = await ann.hears("error")
+    assert (unknown["code"], unknown["event"]) == ("UNKNOWN_EVENT", "no-such-event")
 
 
 async def test_a_client_that_asks_for_an_acknowledgement_gets_it_too(

@@ -40,6 +40,10 @@ async def test_a_join_answers_with_all_that_the_joiner_needs(
         "audio_enabled": False,
         "video_enabled": False,
         "screen_sharing": False,
+        "hand_raised_at": None,
+        "audio_muted_by_host": False,
+        "video_muted_by_host": False,
+        "quality": None,
     }
     assert joined == {
         "meeting_id": meeting,
@@ -48,13 +52,27 @@ async def test_a_join_answers_with_all_that_the_joiner_needs(
         "display_name": "Ann A.",
         "producers": [],
         "rtp_capabilities": CAPABILITIES,
+        "transports": [],
         "ice_servers": [],
         "ice_ttl_seconds": None,
         "settings": {
             "max_participants": 200,
             "default_role": "presenter",
             "display_name": "Standup",
+            "require_host_approval": False,
+            "allow_unmute_self": True,
+            "guest_chat": False,
+            "several_screens": True,
+            "host_succession": True,
+            "chat_history": True,
+            "locked": False,
         },
+        "spotlight": None,
+        "layout": None,
+        "waiting": [],
+        "breakouts": None,
+        "parent_id": None,
+        "recent_messages": [],
         "resumed": False,
     }
 
@@ -93,7 +111,12 @@ async def test_media_goes_from_joining_to_a_resumed_consumer(
     produced = await ann.get("produce", {**named, "kind": "screen", "rtp_parameters": {}})
     assert produced == await ann.hears("producer:created")
     producer = produced["producer_id"]
-    assert produced == {"producer_id": producer, "kind": "video", "source": "screen"}
+    assert produced == {
+        "producer_id": producer,
+        "kind": "video",
+        "source": "screen",
+        "paused": False,
+    }
     told = await bob.hears("new-producer")
     assert told == {
         "producer_id": producer,
@@ -181,7 +204,7 @@ async def test_other_commands_that_fail_are_told_by_room_error_unless_they_are_a
     assert (inside["meeting_id"], inside["code"]) == (meeting, "NOT_FOUND")
     assert inside["event"] == "produce:close"
     assert await ann.refused("produce:close", close) == "NOT_FOUND"
-    await ann.emit("chat:send", {"meeting_id": meeting})
+    await ann.emit("no-such-event", {"meeting_id": meeting})
     assert (await ann.hears("room:error"))["code"] == "UNKNOWN_EVENT"
     assert not [name for name, _ in ann.heard if name == "room:error"]
 
@@ -367,7 +390,7 @@ async def test_an_ended_meeting_closes_for_all_and_lets_nobody_in(
     await placement.end(MeetingId(meeting), "ended_by_host")
 
     closed = await ann.hears("room:closed")
-    assert closed == {"meeting_id": meeting, "reason": "ended_by_host"}
+    assert closed == {"meeting_id": meeting, "reason": "ended_by_host", "return_to": None}
     assert await ann.refused("room:join", {"meeting_id": meeting}) == "MEETING_ENDED"
 
 

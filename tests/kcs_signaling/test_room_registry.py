@@ -55,6 +55,12 @@ class Listener:
 
     def part(self, peer: Peer, meeting_id: MeetingId) -> None: ...
 
+    def removed(self, peer: Peer, meeting_id: MeetingId, note: str) -> None: ...
+
+    def decided(self, peer: Peer, meeting_id: MeetingId, admitted: bool, note: str) -> None: ...
+
+    def resync(self, peer: Peer, room: Room) -> None: ...
+
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
@@ -97,11 +103,17 @@ async def test_events_that_wait_for_a_late_snapshot_are_bounded_and_none_is_lost
     joined = await late.join(meeting, ann, limit=10)
     listener = Listener()
     identity = Identity(
-        kind="access", user_id=UserId("ann"), user_name="Ann", expires_at=time.time() + 60
+        kind="access",
+        user_id=UserId("ann"),
+        user_name="Ann",
+        issued_at=time.time(),
+        expires_at=time.time() + 60,
     )
     peer = Peer(identity, ann.session, listener)
     async with RoomRegistry(late, redis, grace_s=1) as registry:
-        seat = await registry.enter(peer, lambda room: Seat(room, ann), meeting, joined.version)
+        seat = await registry.enter(
+            peer, lambda room: Seat(room, ann, settled=True), meeting, joined.version
+        )
         late.arrive.clear()
         late.read.clear()
         registry._on_gap(meeting)

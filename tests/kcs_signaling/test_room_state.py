@@ -1,6 +1,7 @@
 """A replica's copy of a meeting: events bring it up to date, and so do two snapshots."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,12 +9,17 @@ from hypothesis import strategies as st
 
 from kcs_contracts.events import (
     ActiveSpeaker,
+    BreakoutMoved,
     DomainEvent,
     MediaReset,
+    ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
     ProducerOpened,
     Published,
+    RoomChanged,
+    WaitingJoined,
+    WaitingLeft,
 )
 from kcs_contracts.ids import (
     BootId,
@@ -25,22 +31,33 @@ from kcs_contracts.ids import (
     ProducerId,
     SessionId,
 )
-from kcs_contracts.rooms import Assignment, Participant, Producer, Role, RoomSnapshot, Source
-from kcs_signaling.errors import AccessDenied
-from kcs_signaling.rooms.permissions import ALLOWED, Action, authorise
+from kcs_contracts.live import as_json
+from kcs_contracts.meeting_settings import RoomSettings
+from kcs_contracts.protocol.roles import ALLOWED, Action
+from kcs_contracts.rooms import (
+    Assignment,
+    Participant,
+    Producer,
+    Role,
+    RoomSnapshot,
+    Source,
+    Waiting,
+)
+from kcs_signaling.errors import AccessDenied, UnauthorizedRecording
+from kcs_signaling.rooms.permissions import authorise
 from kcs_signaling.rooms.state import Applied, RoomState, missed
 
 MEETING = MeetingId("m")
 
 
-def person(name: str, session: str = "s", **flags: bool) -> Participant:
-    return Participant(
-        id=ParticipantId(name),
-        display_name=name,
-        role=Role.ATTENDEE,
-        session=SessionId(session),
-        joined_at_ms=1,
-        **flags,
+def person(name: str, session: str = "s", **more: Any) -> Participant:
+    known: dict[str, Any] = {"display_name": name, "role": Role.ATTENDEE, "joined_at_ms": 1}
+    return Participant(id=ParticipantId(name), session=SessionId(session), **(known | more))
+
+
+def waits(name: str, session: str = "s") -> Waiting:
+    return Waiting(
+        id=ParticipantId(name), display_name=name, session=SessionId(session), since_ms=1
     )
 
 
@@ -56,6 +73,9 @@ def snapshot(
     version: int = 1,
     epoch: int = 5,
     generation: int = 0,
+    waiting: Iterable[Waiting] = (),
+    live: Mapping[str, str] | None = None,
+    inside: Mapping[ParticipantId, MeetingId] | None = None,
 ) -> RoomSnapshot:
     home = Assignment(
         meeting_id=MEETING,
@@ -71,6 +91,9 @@ def snapshot(
         generation=Generation(generation),
         participants=tuple(people),
         producers=tuple(streams),
+        waiting=tuple(waiting),
+        live=dict(live or {}),
+        inside=dict(inside or {}),
     )
 
 
@@ -143,7 +166,49 @@ def test_what_a_redis_lost_is_kept_until_its_replicas_have_put_it_back() -> None
     assert empty.assignment == old.assignment
 
 
+def test_what_changes_about_somebody_counts_only_while_they_are_in() -> None:
+    state = RoomState(snapshot([person("ann")]))
+    for version, name in ((2, "ann"), (3, "bob")):
+        change = ParticipantChanged(participant=person(name, role=Role.CO_HOST), what="role")
+        state.apply(published(version, change))
+    assert {each.id: each.role for each in state.participants.values()} == {"ann": Role.CO_HOST}
+
+
+def test_whoever_is_admitted_waits_no_more_and_is_remembered_as_admitted() -> None:
+    state = RoomState(snapshot([person("ann")]))
+    for number, name in enumerate(("bob", "cid")):
+        state.apply(published(2 + number, WaitingJoined(person=waits(name))))
+    assert list(state.waiting) == ["bob", "cid"]
+
+    admitted = WaitingLeft(participant_id=ParticipantId("bob"), outcome="admitted")
+    denied = WaitingLeft(participant_id=ParticipantId("cid"), outcome="denied")
+    state.apply(published(4, admitted))
+    state.apply(published(5, denied))
+
+    assert state.waiting == {}
+    assert dict(state.live.fields) == {"admitted:bob": "true"}
+
+
+def test_what_holds_in_the_meeting_is_what_was_said_last() -> None:
+    state = RoomState(snapshot([person("ann")]))
+    locked = as_json(RoomSettings(locked=True))
+    state.apply(published(2, RoomChanged(field="settings", value=locked)))
+    assert state.live.settings.locked
+    state.apply(published(3, RoomChanged(field="settings", value=None)))
+    assert not state.live.settings.locked
+
+
+def test_who_is_in_a_breakout_room_is_known_until_they_come_back() -> None:
+    state = RoomState(snapshot([person("ann")]))
+    bob, room = ParticipantId("bob"), MeetingId("m:1")
+    for version, inside in ((2, True), (3, False)):
+        moved = BreakoutMoved(participant_id=bob, display_name="", room_id=room, inside=inside)
+        state.apply(published(version, moved))
+        assert state.inside == ({bob: room} if inside else {})
+
+
 NAMES = st.sampled_from("abcdef")
+FIELDS = st.sampled_from(["spotlight", "layout", "role:a", "role:b"])
 
 
 @st.composite
@@ -155,6 +220,12 @@ def rooms(draw: st.DrawFn) -> RoomSnapshot:
             draw(st.sampled_from(["s", "t"])),
             audio_enabled=draw(st.booleans()),
             video_enabled=draw(st.booleans()),
+            role=draw(st.sampled_from(Role)),
+            hand_raised_at_ms=draw(st.sampled_from([None, 5, 6])),
+            audio_muted=draw(st.booleans()),
+            video_muted=draw(st.booleans()),
+            screen_sharing=draw(st.booleans()),
+            quality=draw(st.sampled_from([None, "good", "poor"])),
         )
         for name in sorted(names)
     ]
@@ -163,8 +234,17 @@ def rooms(draw: st.DrawFn) -> RoomSnapshot:
         for name in sorted(names)
         for number in draw(st.sets(st.integers(0, 3)))
     ]
-    generation = draw(st.integers(0, 1))
-    return snapshot(people, streams, version=9, generation=generation)
+    queue = [waits(name, draw(st.sampled_from("st"))) for name in sorted(draw(st.sets(NAMES)))]
+    places = st.sampled_from([MeetingId("m:1"), MeetingId("m:2")])
+    return snapshot(
+        people,
+        streams,
+        version=9,
+        generation=draw(st.integers(0, 1)),
+        waiting=queue,
+        live=draw(st.dictionaries(FIELDS, st.sampled_from(["true", "null"]))),
+        inside={ParticipantId(k): v for k, v in draw(st.dictionaries(NAMES, places)).items()},
+    )
 
 
 @given(rooms(), rooms())
@@ -176,6 +256,8 @@ def test_what_was_missed_leads_from_the_old_room_to_the_new_one(
         state.apply(published(state.version + 1, event))
     assert state.participants == new.participants
     assert state.producers == new.producers
+    assert (state.waiting, state.inside) == (new.waiting, new.inside)
+    assert dict(state.live.fields) == dict(new.live.fields)
     assert (state.epoch, state.generation) == (new.epoch, new.generation)
 
 
@@ -190,15 +272,32 @@ def test_streams_of_a_new_room_are_told_after_their_people() -> None:
     assert kinds == [ParticipantJoined, ProducerOpened]
 
 
+SEES = {Action.RECEIVE, Action.READ_CHAT, Action.ARRANGE, Action.REPORT}
+TALKS = SEES | {
+    *(Action.SEND_AUDIO, Action.SEND_VIDEO, Action.CHAT, Action.REACT, Action.RAISE_HAND),
+}
+MAY = {
+    Role.GUEST: SEES,
+    Role.ATTENDEE: TALKS,
+    Role.PRESENTER: TALKS | {Action.SHARE_SCREEN},
+    Role.CO_HOST: set(Action) - {Action.END},
+    Role.HOST: set(Action),
+}
+
+
 @pytest.mark.parametrize("role", list(Role))
 @pytest.mark.parametrize("action", list(Action))
 def test_the_table_of_roles_decides(role: Role, action: Action) -> None:
-    sees = {Action.RECEIVE}
-    talks = sees | {Action.SEND_AUDIO, Action.SEND_VIDEO}
-    expected = {Role.GUEST: sees, Role.ATTENDEE: talks}.get(role, set(Action))
-    assert ALLOWED[role] == expected
-    if action in expected:
-        authorise(role, action)
+    assert ALLOWED[role] == MAY[role]
+    if action in MAY[role]:
+        authorise(role, action, RoomSettings())
     else:
-        with pytest.raises(AccessDenied, match=action.value):
-            authorise(role, action)
+        kind = UnauthorizedRecording if action is Action.RECORD else AccessDenied
+        with pytest.raises(kind, match=action.value):
+            authorise(role, action, RoomSettings())
+
+
+def test_guests_chat_where_the_meeting_says_so() -> None:
+    authorise(Role.GUEST, Action.CHAT, RoomSettings(guest_chat=True))
+    with pytest.raises(AccessDenied):
+        authorise(Role.GUEST, Action.REACT, RoomSettings(guest_chat=True))

@@ -3,17 +3,15 @@
 import asyncio
 import os
 import signal
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests.kcs_signaling.conftest import MakeClient
 from tests.kcs_signaling.test_dialect_meeting import sending
 from tests.support.fake_node import FakeNode
+from tests.support.own_redis import OwnRedis
 from tests.support.signaling import Signaling
 
 from kcs_contracts import node_api as api
@@ -21,66 +19,6 @@ from kcs_contracts.ids import MeetingId
 from kcs_contracts.placement import Placement, connect
 
 OwnSignaling = Callable[..., Awaitable[Signaling]]
-
-
-class OwnRedis:
-    """A Redis that the test may stop, freeze and start again, empty each time."""
-
-    def __init__(self, home: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._home = home
-        self._server: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._server = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--dir", str(self._home), *options],
-            stdout=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=0.2).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
-                return
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.send_signal(signal.SIGCONT)
-            self._server.kill()
-            self._server.wait()
-            self._server = None
-
-    def freeze(self) -> None:
-        assert self._server is not None
-        self._server.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._server is not None
-        self._server.send_signal(signal.SIGCONT)
-
-
-@pytest.fixture
-async def own_redis(tmp_path: Path) -> AsyncIterator[OwnRedis]:
-    server = OwnRedis(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def own_placement(own_redis: OwnRedis) -> AsyncIterator[Placement]:
-    redis = connect(own_redis.url)
-    placement = Placement(redis)
-    await placement.load()
-    yield placement
-    await placement.settle()
-    await redis.aclose()
 
 
 def keys_of(signaling: Signaling) -> dict[str, Ed25519PublicKey]:

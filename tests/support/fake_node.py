@@ -43,6 +43,8 @@ class Media:
         self.producers: dict[str, Source] = {}
         self.paused: set[str] = set()
         self.consumers: dict[str, str] = {}
+        self.flowing: set[str] = set()
+        """Consumers that are not paused."""
 
 
 class Hosting:
@@ -51,6 +53,7 @@ class Hosting:
     def __init__(self, epoch: Epoch) -> None:
         self.epoch, self.generation = epoch, Generation(0)
         self.media: defaultdict[ParticipantId, Media] = defaultdict(Media)
+        self.muted: set[tuple[ParticipantId, Source]] = set()
 
 
 class FakeNode:
@@ -165,16 +168,26 @@ class FakeNode:
             if meeting not in self.rooms or self.rooms[meeting].epoch != epoch:
                 self.rooms[meeting] = Hosting(epoch)
             return api.Result(answer=api.RoomOpened(rtp_capabilities=self.capabilities))
+        if isinstance(op, api.SetDebug):
+            return api.Result(answer=api.Done())
+        if isinstance(op, api.CloseRoom):
+            self.rooms.pop(meeting, None)
+            return api.Result(answer=api.Done())
         if meeting not in self.rooms:
             return _error("NOT_FOUND")
         try:
-            return api.Result(answer=self._do(self.rooms[meeting].media, op))
+            return api.Result(answer=self._do(self.rooms[meeting], op))
         except KeyError:
             return _error("NOT_FOUND")
+        except PermissionError:
+            return _error("MUTED")
 
-    def _do(self, room: defaultdict[ParticipantId, Media], op: api.Operation) -> api.Answer:
+    def _do(self, hosting: Hosting, op: api.Operation) -> api.Answer:
+        room = hosting.media
         mine = room[getattr(op, "participant_id", ParticipantId(""))]
         match op:
+            case api.SetMuted():
+                self._mute(hosting, mine, op)
             case api.CreateTransport(direction=direction):
                 mine.transports = {k: v for k, v in mine.transports.items() if v != direction}
                 new = str(uuid.uuid4())
@@ -200,43 +213,66 @@ class FakeNode:
                     raise KeyError(which)
                 new = str(uuid.uuid4())
                 mine.producers[new] = source
-                return api.Produced(producer_id=ProducerId(new), source=source)
+                if op.paused or (op.participant_id, source) in hosting.muted:
+                    mine.paused.add(new)
+                return api.Produced(
+                    producer_id=ProducerId(new), source=source, paused=new in mine.paused
+                )
             case api.CloseProducer(producer_id=which):
                 del mine.producers[which]
             case api.PauseProducer(producer_id=which):
                 mine.producers[which]
                 mine.paused.add(which)
             case api.ResumeProducer(producer_id=which):
-                mine.producers[which]
+                if (op.participant_id, mine.producers[which]) in hosting.muted:
+                    raise PermissionError
                 mine.paused.discard(which)
-            case api.Consume(producer_id=which):
-                return self._consume(room, mine, which)
+            case api.Consume():
+                return self._consume(room, mine, op)
             case api.CloseConsumer(consumer_id=which):
                 del mine.consumers[which]
-            case api.PauseConsumer(consumer_id=which) | api.ResumeConsumer(consumer_id=which):
+                mine.flowing.discard(which)
+            case api.PauseConsumer(consumer_id=which):
                 mine.consumers[which]
+                mine.flowing.discard(which)
+            case api.ResumeConsumer(consumer_id=which):
+                mine.consumers[which]
+                mine.flowing.add(which)
             case api.SetPreferredLayers(producer_id=which):
                 if which not in mine.consumers.values():
                     raise KeyError(which)
             case api.CloseParticipant(participant_id=who):
                 room.pop(who, None)
+                hosting.muted = {(one, source) for one, source in hosting.muted if one != who}
         return api.Done()
 
+    def _mute(self, hosting: Hosting, mine: Media, op: api.SetMuted) -> None:
+        source = Source.MIC if op.kind == "audio" else Source.CAMERA
+        if op.muted:
+            hosting.muted.add((op.participant_id, source))
+            mine.paused |= {which for which, one in mine.producers.items() if one is source}
+        else:
+            hosting.muted.discard((op.participant_id, source))
+
     def _consume(
-        self, room: defaultdict[ParticipantId, Media], mine: Media, which: str
+        self, room: defaultdict[ParticipantId, Media], mine: Media, op: api.Consume
     ) -> api.Consumed:
-        source = next(m.producers[which] for m in list(room.values()) if which in m.producers)
-        if "recv" not in mine.transports.values():
-            raise KeyError("recv")
+        which = op.producer_id
+        sender = next((m for m in list(room.values()) if which in m.producers), None)
+        if sender is None or "recv" not in mine.transports.values():
+            raise KeyError(which)
+        kind = sender.producers[which].kind
         new = str(uuid.uuid4())
         mine.consumers[new] = which
+        if not op.paused:
+            mine.flowing.add(new)
         return api.Consumed(
             consumer_id=ConsumerId(new),
             producer_id=ProducerId(which),
-            kind=source.kind,
-            type="simulcast" if source.kind == "video" else "simple",
+            kind=kind,
+            type="simulcast" if kind == "video" else "simple",
             rtp_parameters={"codecs": [], "encodings": []},
-            producer_paused=which in mine.paused,
+            producer_paused=which in sender.paused,
         )
 
 

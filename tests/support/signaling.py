@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import socketio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.support.contract import declared
 
 from kcs_contracts.ids import MeetingId, UserId, new_meeting_id
 from kcs_contracts.rooms import Role
@@ -69,11 +70,11 @@ class Signaling:
         argv = [sys.executable, "-m", "kcs_signaling.main"]
         with self._log.open("ab") as log:  # a pipe that nobody reads would hold the service up
             self._process = subprocess.Popen(argv, env=self.environment, stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             ready = [each for each in self.lines[already:] if each["event"] == "signaling_ready"]
             if ready:
-                self.url = ready[0]["url"]
+                self.url = ready[0]["metadata"]["url"]
                 return self
             if self._process.poll() is not None:
                 break
@@ -131,11 +132,18 @@ def _person(user: str, name: str | None = None) -> User:
 
 
 class Client:
-    """A socket in one namespace that remembers what it heard."""
+    """A socket in one namespace that remembers what it heard.
+
+    All that it hears and is answered must be as it is declared: what is not is raised by the next
+    call, or by `close` at the latest.
+    """
 
     def __init__(self, namespace: str):
         self.namespace = namespace
         self.heard: list[tuple[str, Any]] = []
+        self.faults: list[str] = []
+        """What was not as declared, and has not been raised yet."""
+        self._declared = declared(namespace)
         self.disconnects: list[str] = []
         self._news = asyncio.Condition()
         self._read = 0
@@ -156,10 +164,15 @@ class Client:
 
     async def close(self) -> None:
         await self.sio.disconnect()
+        self._raise_faults()
 
     async def ask(self, event: str, payload: object = None, timeout_s: float = 8) -> Any:
-        """The acknowledgement."""
-        return await self.sio.call(event, payload, namespace=self.namespace, timeout=timeout_s)
+        """The acknowledgement; a tuple as `payload` is several arguments."""
+        namespace = self.namespace
+        answer = await self.sio.call(event, payload, namespace=namespace, timeout=timeout_s)
+        self.faults += self._declared.answered(event, answer)
+        self._raise_faults()
+        return answer
 
     async def get(self, event: str, payload: object = None) -> Any:
         """The data of an acknowledgement that must be ok."""
@@ -191,9 +204,10 @@ class Client:
         async with self._news:
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self._news.wait_for(lambda: found() is not None)
+                    await self._news.wait_for(lambda: self.faults or found() is not None)
             except TimeoutError:
                 raise AssertionError(f"no {event} in {self.heard}") from None
+            self._raise_faults()
             index = found()
             assert index is not None
             return self.heard.pop(index)[1]
@@ -203,9 +217,15 @@ class Client:
         await self.ask("no-such-event")
 
     async def _hear(self, event: str, *args: Any) -> None:
+        payload = args[0] if len(args) == 1 else args
+        self.faults += self._declared.heard(event, payload)
         async with self._news:
-            self.heard.append((event, args[0] if args else None))
+            self.heard.append((event, payload))
             self._news.notify_all()
+
+    def _raise_faults(self) -> None:
+        faults, self.faults = self.faults, []
+        assert not faults, "\n".join(faults)
 
     async def _gone(self, reason: str) -> None:
         async with self._news:

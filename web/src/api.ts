@@ -3,6 +3,7 @@
  *
  * Nothing here remembers anything; `meeting/Credentials` keeps the tokens.
  */
+import type { types } from 'mediasoup-client';
 
 export interface ServiceConfig {
   /** Whether anybody may sign in with a name alone (a development setting). */
@@ -28,6 +29,11 @@ export interface Meeting {
 export interface CreatedMeeting extends Meeting {
   join_url: string;
   meeting_token: string;
+}
+
+/** What a device loads before it joins. */
+export interface WebRtcConfig {
+  rtpCapabilities: types.RtpCapabilities;
 }
 
 /** The service refused, or (code `UNREACHABLE`, status 0) could not be reached. */
@@ -57,6 +63,9 @@ export const api = {
     call<Tokens>('POST', 'auth/refresh', { body: { refresh_token: refreshToken } }),
   meeting: (bearer: string, id: string) =>
     call<Meeting>('GET', `meetings/${encodeURIComponent(id)}`, { bearer }),
+  /** Needs no token: it is the same for every meeting. */
+  webRtcConfig: (id: string) =>
+    call<WebRtcConfig>('GET', `/meeting/${encodeURIComponent(id)}/webrtc-config`),
   createMeeting: (bearer: string) => call<CreatedMeeting>('POST', 'meetings', { bearer, body: {} }),
 };
 
@@ -71,7 +80,7 @@ async function call<T>(method: string, path: string, options: CallOptions = {}):
   if (options.body) headers['Content-Type'] = 'application/json';
   let response: Response;
   try {
-    response = await fetch(`/api/v1/${path}`, {
+    response = await fetch(path.startsWith('/') ? path : `/api/v1/${path}`, {
       method,
       headers,
       body: options.body ? JSON.stringify(options.body) : null,

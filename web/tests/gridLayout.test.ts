@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { GAP, gridFor, MOST_PER_PAGE, perPage } from '../src/ui/gridLayout';
+import { GAP, gridFor, MOST_PER_PAGE, perPage } from '../src/ui/stage/gridLayout';
 
 const ROOMS = [
   [1280, 640],

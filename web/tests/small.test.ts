@@ -2,9 +2,17 @@ import { describe, expect, it } from 'vitest';
 import { loudness } from '../src/meeting/AudioLevel';
 import { claimsOf } from '../src/meeting/Credentials';
 import { encodingOf, layerFor } from '../src/meeting/encodings';
-import { deviceAdvice, passes, problemOf, RequestError } from '../src/meeting/errors';
+import {
+  closedProblem,
+  deviceAdvice,
+  passes,
+  problemOf,
+  RequestError,
+  refusal,
+  withReason,
+} from '../src/meeting/errors';
 import { readMeetingLink } from '../src/ui/meetingLink';
-import { initials } from '../src/ui/Tile';
+import { initials } from '../src/ui/stage/Tile';
 
 describe('readMeetingLink', () => {
   it.each([
@@ -66,6 +74,39 @@ describe('errors', () => {
     expect(deviceAdvice('Your camera', new DOMException('', 'NotAllowedError'))).toMatch(
       /^Your camera is blocked\. Allow it/,
     );
+  });
+});
+
+describe('pages that end a meeting', () => {
+  it('say when a meeting opens that is not open yet', () => {
+    const now = new Date(2025, 0, 15, 8, 30);
+    const soon = problemOf(new RequestError('MEETING_NOT_OPEN', '', 900), now);
+    expect(soon.advice).toMatch(/^It opens at .*45/);
+    const later = problemOf(new RequestError('MEETING_NOT_OPEN', '', 86_400), now);
+    expect(later.advice).toMatch(/^It opens on .*16/);
+    expect(passes(new RequestError('MEETING_NOT_OPEN', '', 900))).toBe(false);
+  });
+
+  it('say why it is over, and what a host said', () => {
+    const reasons = ['ended_by_host', 'expired', 'idle', 'deleted', 'breakout_closed'] as const;
+    expect(new Set(reasons.map((reason) => closedProblem(reason).advice)).size).toBe(5);
+    const removed = problemOf(new RequestError('REMOVED', ''));
+    expect(withReason(removed, 'Wrong room').advice).toMatch(/^“Wrong room” Only a host/);
+    expect(withReason(removed, '')).toBe(removed);
+  });
+
+  it('each have words of their own for a locked, a full and a refused meeting', () => {
+    const codes = ['MEETING_LOCKED', 'MEETING_FULL', 'DENIED', 'REMOVED', 'REPLACED'];
+    const titles = codes.map((code) => problemOf(new RequestError(code, '')).title);
+    expect(new Set(titles).size).toBe(codes.length);
+  });
+});
+
+describe('refusal', () => {
+  it('says how long to wait, and otherwise what to do', () => {
+    expect(refusal(new RequestError('RATE_LIMIT_EXCEEDED', '', 3.4))).toMatch(/in 4 s/);
+    expect(refusal(new RequestError('SCREEN_SHARE_TAKEN', ''))).toMatch(/shares their screen/);
+    expect(refusal(new RequestError('DISCONNECTED', ''))).toMatch(/try again/i);
   });
 });
 

@@ -33,7 +33,8 @@ NodeErrorCode = Literal[
     "NOT_FOUND",  # no such transport, producer or consumer of this participant
     "INVALID",  # parameters that mediasoup or ORTC refuses
     "CANNOT_CONSUME",  # the receiver's capabilities do not fit the producer
-    "LIMIT",  # too many transports, producers or consumers
+    "LIMIT",  # too many transports, producers or consumers: the message says of what
+    "MUTED",  # the participant is muted (`SetMuted`): this producer stays paused
     "UNAVAILABLE",  # the worker died or did not answer: try again
     # refusals of the whole batch:
     "BAD_TICKET",  # 401: missing, expired, forged, or for another meeting, node or boot
@@ -59,7 +60,7 @@ class CloseRoom(Contract):
 
 
 class CloseParticipant(_ForParticipant):
-    """Closes all that a participant has; nothing to close is fine."""
+    """Closes all that a participant has, who is not muted any more; nothing to close is fine."""
 
     op: Literal["close_participant"] = "close_participant"
 
@@ -93,7 +94,10 @@ class RestartIce(_ForParticipant):
 
 
 class Produce(_ForParticipant):
-    """Opens a producer on the named transport, else the send transport; answers `Produced`."""
+    """Opens a producer on the named transport, else the send transport; answers `Produced`.
+
+    It opens paused when asked so, and whatever was asked when the participant is muted.
+    """
 
     op: Literal["produce"] = "produce"
     transport_id: MediaIdText | None = None
@@ -113,19 +117,39 @@ class PauseProducer(_ForParticipant):
 
 
 class ResumeProducer(_ForParticipant):
+    """Answers the error MUTED, and changes nothing, when the participant is muted."""
+
     op: Literal["resume_producer"] = "resume_producer"
     producer_id: MediaIdText
 
 
-class Consume(_ForParticipant):
-    """Opens a paused consumer on the participant's recv transport; answers `Consumed`.
+class SetMuted(_ForParticipant):
+    """Mutes a participant's microphone (audio) or camera (video) at the node, or lifts that.
 
-    A consumer of the same producer that the participant already has is closed first.
+    Muted: its producers of that source are paused, those to come open paused, and none of them
+    can be resumed. Lifted: they can, but nothing is resumed. Nothing to mute is fine, and so is
+    a participant who is not here yet. It holds while the room is open, worker deaths and new
+    transports included, until it is lifted or `CloseParticipant`; a room of another epoch, and
+    one that was closed, must be told again. Screens are not muted.
+    """
+
+    op: Literal["set_muted"] = "set_muted"
+    kind: MediaKind
+    muted: bool
+
+
+class Consume(_ForParticipant):
+    """Opens a consumer on the participant's recv transport; answers `Consumed`.
+
+    Not paused: media flows at once, so the receiver must be able to take what it does not know
+    yet. A consumer of the same producer that the participant already has is closed first.
+    Neighbours in a batch are run at once: many cost about as much time as one.
     """
 
     op: Literal["consume"] = "consume"
     producer_id: MediaIdText
     rtp_capabilities: JsonObject
+    paused: bool = True
 
 
 class CloseConsumer(_ForParticipant):
@@ -163,6 +187,17 @@ class GetStats(_ForParticipant):
     op: Literal["get_stats"] = "get_stats"
 
 
+class SetDebug(Contract):
+    """Logs in detail what happens in the meeting, in this epoch: a room that opens later too."""
+
+    op: Literal["set_debug"] = "set_debug"
+    until_ms: int = Field(ge=0, le=2**53)
+    """Unix ms; 0: no longer."""
+    pseudonym_key: str = Field(default="", pattern="^([0-9a-f]{64})?$", repr=False)
+    """For the people in the lines (`kcs_contracts.logs.pseudonym`), in hex; without it, none are
+    named."""
+
+
 Operation = Annotated[
     OpenRoom
     | CloseRoom
@@ -175,13 +210,15 @@ Operation = Annotated[
     | CloseProducer
     | PauseProducer
     | ResumeProducer
+    | SetMuted
     | Consume
     | CloseConsumer
     | PauseConsumer
     | ResumeConsumer
     | SetPreferredLayers
     | RequestKeyFrame
-    | GetStats,
+    | GetStats
+    | SetDebug,
     Field(discriminator="op"),
 ]
 
@@ -224,6 +261,8 @@ class Produced(Contract):
     op: Literal["produced"] = "produced"
     producer_id: ProducerId
     source: Source
+    paused: bool = False
+    """As asked, or because the participant is muted."""
 
 
 class Consumed(Contract):

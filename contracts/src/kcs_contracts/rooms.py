@@ -22,10 +22,12 @@ from kcs_contracts.ids import (
 from kcs_contracts.models import Contract
 
 MediaKind = Literal["audio", "video"]
+Quality = Literal["excellent", "good", "fair", "poor"]
+"""How good a connection is, by the client guide's thresholds."""
 
 
 class Role(StrEnum):
-    """What a participant may do; the table role x action is signaling's."""
+    """What a participant may do: `protocol.roles` has the table role x action."""
 
     HOST = "host"
     CO_HOST = "co_host"
@@ -61,6 +63,44 @@ class Participant(Contract):
     video_enabled: bool = False
     """The camera: a producer exists and is not paused."""
     screen_sharing: bool = False
+    hand_raised_at_ms: int | None = None
+    """Since when the hand is up, Unix time in ms: hands are taken in that order."""
+    audio_muted: bool = False
+    """A host muted the microphone; the setting `allow_unmute_self` says who ends that."""
+    video_muted: bool = False
+    """A host muted the camera."""
+    quality: Quality | None = None
+    """Of the connection, as the client reported last."""
+
+
+class Waiting(Contract):
+    """Somebody whom a host has to let in."""
+
+    id: ParticipantId
+    display_name: str
+    session: SessionId
+    since_ms: int = Field(description="Unix time, in ms; by Redis's clock.")
+
+
+class BreakoutRoom(Contract):
+    """A room beside the main meeting; in placement it is a meeting of its own."""
+
+    id: MeetingId
+    name: str
+
+
+class Breakouts(Contract):
+    """The breakout rooms of a meeting, and who belongs where."""
+
+    open: bool = False
+    rooms: tuple[BreakoutRoom, ...]
+    assignments: dict[ParticipantId, MeetingId] = Field(default_factory=dict)
+    choose: bool = False
+    """People choose their room themselves."""
+    closes_at_ms: int | None = None
+    """Unix time, in ms; None: when a host closes them."""
+    made_at_ms: int = 0
+    """Unix time, in ms: what was said in earlier rooms of the same ids is not for these."""
 
 
 class Producer(Contract):
@@ -96,3 +136,9 @@ class RoomSnapshot(Contract):
     generation: Generation
     participants: tuple[Participant, ...]
     producers: tuple[Producer, ...]
+    waiting: tuple[Waiting, ...] = ()
+    """By when they came."""
+    live: dict[str, str] = Field(default_factory=dict)
+    """What holds in the meeting, field by field as JSON; see `live.Live`."""
+    inside: dict[ParticipantId, MeetingId] = Field(default_factory=dict)
+    """Who is in which breakout room."""

@@ -27,7 +27,10 @@ class Refused(Exception):
 
 
 class RawSocket(asyncio.Protocol):
-    """One connected socket of a namespace. `events` counts what the server sent unasked."""
+    """One connected socket of a namespace.
+
+    `events` counts what the server sent unasked; `packets` and `bytes` that, and the answers.
+    """
 
     def __init__(self, namespace: str, token: str):
         place = "" if namespace == "/" else f"{namespace},"
@@ -40,7 +43,7 @@ class RawSocket(asyncio.Protocol):
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._last_id = 0
         self._waiting: dict[int, Callable[[bytes], None]] = {}
-        self.events = 0
+        self.events = self.packets = self.bytes = 0
         self.on_event: Callable[[bytes], None] | None = None
         self.lost = False
 
@@ -85,7 +88,12 @@ class RawSocket(asyncio.Protocol):
             TimeoutError: it did not come.
         """
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.fire(orjson.dumps([event, data]), answer.set_result)
+
+        def answered(packet: bytes) -> None:
+            if not answer.done():  # who waited may have given up
+                answer.set_result(packet)
+
+        self.fire(orjson.dumps([event, data]), answered)
         async with asyncio.timeout(timeout_s):
             packet = await answer
         envelope = orjson.loads(packet[packet.index(b"[") :])[0]
@@ -143,6 +151,9 @@ class RawSocket(asyncio.Protocol):
             self._transport.close()
 
     def _packet(self, packet: bytes) -> None:
+        if packet.startswith(b"4"):
+            self.packets += 1
+            self.bytes += len(packet)
         if packet.startswith(self._event):
             self.events += 1
             if self.on_event:

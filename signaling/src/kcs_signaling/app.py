@@ -13,15 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from kcs_signaling.adapters.socket_server import SocketServer
 from kcs_signaling.dialects.client import ClientDialect
 from kcs_signaling.dialects.meeting import MeetingDialect
+from kcs_signaling.dialects.room_services import make_room_services
+from kcs_signaling.dialects.tending import RoomTending
 from kcs_signaling.http.app import build_http
 from kcs_signaling.records import Retention
-from kcs_signaling.service.media import RoomMedia
 from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.service.presence import RoomPresence, touch_interval_s
 from kcs_signaling.service.registry import RoomRegistry
-from kcs_signaling.service.rooms import RoomService
 from kcs_signaling.services import Services
-from kcs_signaling.turn import Turn
 
 _SOCKET_PATH = "/socket.io"
 _GRACE_MARGIN_S = 1.5
@@ -33,20 +32,17 @@ class App:
     def __init__(self, services: Services):
         settings = services.settings
         self.http: ASGIApp = build_http(services)
-        self.nodes = RoomNodes(services.placement, services.nodes)
+        nodes = RoomNodes(services.placement, services.nodes)
         grace_s = touch_interval_s(settings.meeting) + _GRACE_MARGIN_S
         self.registry = RoomRegistry(services.placement, services.redis, grace_s)
+        room_services = make_room_services(services, self.registry, nodes)
         self.presence = RoomPresence(
-            settings.meeting, services.placement, self.registry, self.nodes
+            settings.meeting, services.placement, self.registry, nodes, services.records.journal
         )
-        rooms = RoomService(
-            settings.meeting, services.records, services.placement, self.registry, self.nodes
+        dialects = [kind(room_services) for kind in (MeetingDialect, ClientDialect)]
+        self.tending = RoomTending(
+            room_services, self.registry, nodes, dialects, services.pseudonyms
         )
-        media = RoomMedia(services.placement, self.nodes)
-        turn = Turn(settings.turn, settings.meeting.region)
-        dialects = [
-            kind(rooms, media, services.tokens, turn) for kind in (MeetingDialect, ClientDialect)
-        ]
         self.sockets = SocketServer(settings, dialects)
         self.retention = Retention(settings.retention, services.records.database, services.redis)
 
@@ -72,6 +68,7 @@ class App:
         async with self.registry:
             loops = [
                 asyncio.create_task(self.presence.run()),
+                asyncio.create_task(self.tending.run()),
                 asyncio.create_task(self.retention.run()),
             ]
             try:

@@ -5,12 +5,18 @@ SignalingError
 ├── AccessDenied         ACCESS_DENIED
 ├── MeetingFull          MEETING_FULL
 ├── MeetingEnded         MEETING_ENDED
+├── MeetingLocked        MEETING_LOCKED
+├── MeetingNotOpen       MEETING_NOT_OPEN
 ├── RateLimited          RATE_LIMIT_EXCEEDED
 ├── InvalidRequest       INVALID_REQUEST
 ├── UnknownEvent         UNKNOWN_EVENT
 ├── NotJoined            NOT_JOINED
 ├── NotFound             NOT_FOUND
 ├── CannotConsume        CANNOT_CONSUME
+├── ScreenShareTaken     SCREEN_SHARE_TAKEN
+├── UnauthorizedRecording UNAUTHORIZED_RECORDING
+├── RecordingDisabled    RECORDING_DISABLED
+├── StreamingDisabled    STREAMING_DISABLED
 ├── NoCapacity           NO_CAPACITY
 ├── Unavailable          UNAVAILABLE
 └── InternalError        INTERNAL_ERROR
@@ -52,6 +58,18 @@ class MeetingEnded(SignalingError):
     code = "MEETING_ENDED"
 
 
+class MeetingLocked(SignalingError):
+    """A host locked it: nobody new comes in."""
+
+    code = "MEETING_LOCKED"
+
+
+class MeetingNotOpen(SignalingError):
+    """It is scheduled for later; `retry_after_s` says when it opens."""
+
+    code = "MEETING_NOT_OPEN"
+
+
 class RateLimited(SignalingError):
     """Too many of these; `retry_after_s` says when again."""
 
@@ -86,6 +104,30 @@ class CannotConsume(SignalingError):
     """The receiver's capabilities do not fit the producer."""
 
     code = "CANNOT_CONSUME"
+
+
+class ScreenShareTaken(SignalingError):
+    """As many screens are shared as the meeting allows."""
+
+    code = "SCREEN_SHARE_TAKEN"
+
+
+class UnauthorizedRecording(SignalingError):
+    """Only hosts and co-hosts control recording."""
+
+    code = "UNAUTHORIZED_RECORDING"
+
+
+class RecordingDisabled(SignalingError):
+    """Recording is off for this meeting, or nothing here can record."""
+
+    code = "RECORDING_DISABLED"
+
+
+class StreamingDisabled(SignalingError):
+    """Streaming is off for this meeting, or nothing here can stream."""
+
+    code = "STREAMING_DISABLED"
 
 
 class NoCapacity(SignalingError):

@@ -21,5 +21,8 @@ class Identity(Contract):
     campus_id: str = ""
     meeting_id: MeetingId | None = None
     role: Role | None = None
-    expires_at: float
+    admitted: bool = False
+    """A host has added them: they pass the waiting room of that meeting."""
+    issued_at: float
     """Unix time, in s."""
+    expires_at: float

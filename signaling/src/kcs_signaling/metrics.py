@@ -3,7 +3,10 @@
 No label carries an id or a text of a client's: event names are those of the tables.
 """
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+# creation times: a series more for each, which Prometheus does not read; the function has no types
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 SOCKETS = Gauge("kcs_signaling_sockets", "Sockets connected to a namespace.", ["namespace"])
 SOCKETS_REFUSED = Counter(
@@ -25,4 +28,68 @@ COMMAND_SECONDS = Histogram(
 )
 EVENTS_DELIVERED = Counter(
     "kcs_signaling_events_delivered", "Events of meetings written to sockets, one per socket."
+)
+BUS_EVENTS = Counter(
+    "kcs_signaling_bus_events",
+    "Events of meetings read from the bus: those of meetings with sockets on this replica.",
+)
+JOURNAL_LOST = Counter(
+    "kcs_signaling_journal_lost",
+    "Entries of calls that the database did not take in time: samples, or entries (all others).",
+    ["kind"],
+)
+
+# --- the architecture guide's "Key Metrics", as far as signaling knows them: docs/metrics.md ------
+
+PARTICIPANTS = Gauge("kcs_signaling_participants", "People in meetings by sockets on this replica.")
+WAITING = Gauge("kcs_signaling_waiting", "People in waiting rooms by sockets on this replica.")
+JOINED = Counter(
+    "kcs_signaling_participants_joined",
+    "People who came into meetings, or a breakout room; resuming does not count.",
+)
+LEFT = Counter(
+    "kcs_signaling_participants_left",
+    "People who are gone, by reason; `ended`: those with a socket when their meeting ended.",
+    ["reason"],
+)
+MEETINGS_CREATED = Counter("kcs_signaling_meetings_created", "Meetings put on record.")
+MEETINGS_ENDED = Counter("kcs_signaling_meetings_ended", "Meetings ended.", ["reason"])
+STAY_SECONDS = Histogram(
+    "kcs_signaling_stay_seconds",
+    "How long people stayed, once it is on record; the sum is the meeting minutes, in seconds.",
+    buckets=(60, 300, 900, 1800, 2700, 3600, 5400, 7200, 14400, 28800),
+)
+MEETING_SECONDS = Histogram(
+    "kcs_signaling_meeting_seconds",
+    "How long meetings that have ended lasted, from the first person's coming to the last one's "
+    "leaving; those to which nobody came do not count.",
+    buckets=(60, 300, 900, 1800, 2700, 3600, 5400, 7200, 14400, 28800),
+)
+MESSAGES = Counter("kcs_signaling_chat_messages", "Chat messages put on record.")
+REPORTED_RTT = Histogram(
+    "kcs_signaling_reported_rtt_seconds",
+    "Round-trip times that clients reported.",
+    buckets=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2),
+)
+REPORTED_JITTER = Histogram(
+    "kcs_signaling_reported_jitter_seconds",
+    "Jitter that clients reported.",
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5),
+)
+REPORTED_LOSS = Histogram(
+    "kcs_signaling_reported_loss_ratio",
+    "Packet loss that clients reported, 0 to 1.",
+    buckets=(0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+)
+REPORTED_BITRATE = Histogram(
+    "kcs_signaling_reported_bitrate_bits_per_second",
+    "Bitrates that clients reported.",
+    buckets=(5e4, 1e5, 2.5e5, 5e5, 1e6, 2e6, 4e6, 8e6),
+)
+WARNINGS = Counter("kcs_signaling_quality_warnings", "Warnings of bad connections.", ["issue"])
+USERS = Gauge(
+    "kcs_signaling_users",
+    "People who were in meetings within the last day, week or month, as one of the replicas "
+    "counted last: take the maximum over all.",
+    ["period"],
 )

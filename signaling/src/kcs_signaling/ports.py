@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import Field
 
 from kcs_contracts.ids import MeetingId, UserId
+from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.node_api import Operation, Results
 from kcs_contracts.rooms import Assignment, Role
@@ -32,9 +33,14 @@ class Meeting(Contract):
     created_at: float
     ended_at: float | None
     settings: JsonObject = Field(default_factory=dict)
-    """What else holds in it; REST and the room service give it its form."""
+    """What was said of its `RoomSettings`, as it is on record; `room_settings` is the whole."""
     version: int = 1
     """Grows with each change."""
+
+    @property
+    def room_settings(self) -> RoomSettings:
+        """What holds in it; what the record says and this version does not know is left out."""
+        return RoomSettings.lenient(self.settings)
 
 
 class MeetingRecords(Protocol):

@@ -3,10 +3,11 @@
 A group's field is `KCS_<GROUP>__<FIELD>`, such as `KCS_HTTP__PORT`.
 """
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 LIST_EXAMPLE = """such as KCS_HTTP__ALLOWED_ORIGINS='["https://meet.example.org"]'"""
@@ -31,6 +32,14 @@ class HttpSettings(_Group):
     """Whether a client that sends no Origin (a native client, a bot) may connect."""
     web_dir: Path | None = None
     """The built web client to serve at `/`; None serves none."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks of the proxies in front, as JSON: `["10.0.0.0/8"]`. From these alone the client's
+    address in X-Forwarded-For is believed; limits count by it."""
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _proxies_are_networks(cls, value: object) -> object:
+        return [_network(each) for each in value] if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _origins_are_named(self) -> Self:
@@ -44,6 +53,39 @@ class HttpSettings(_Group):
                 "KCS_HTTP__ALLOWED_ORIGINS must name origins; `*` would let any page in"
             )
         return self
+
+
+def _network(value: object) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(
+            f"{error}: name networks, such as KCS_HTTP__TRUSTED_PROXIES='[\"10.0.0.0/8\"]'"
+        ) from None
+    if network.prefixlen == 0:
+        raise ValueError(f"{network} would let every client choose the address that it is known by")
+    return network
+
+
+Algorithm = Literal["EdDSA", "ES256", "RS256"]
+
+
+class ExternalIssuerSettings(_Group):
+    """An identity provider whose tokens are access tokens here: it says who people are.
+
+    Its tokens have `user_id` and may have `campus_id`, `userName` and `email`.
+    """
+
+    issuer: str = Field(min_length=1)
+    """`iss` of its tokens."""
+    audience: str = Field(min_length=1)
+    """`aud` of its tokens for us."""
+    key_file: Path
+    """File with its public key: one JWK, or PEM."""
+    kid: str = Field(min_length=1)
+    """`kid` of that key."""
+    algorithm: Algorithm
+    """The one algorithm that it signs with."""
 
 
 class AuthSettings(_Group):
@@ -61,6 +103,14 @@ class AuthSettings(_Group):
     """Lets `POST /api/v1/auth/token` give tokens to anybody: for `make run` alone."""
     local_accounts: bool = False
     """Lets people log in with the passwords of `python -m kcs_signaling.accounts add`."""
+    external: ExternalIssuerSettings | None = None
+    """An identity provider; None: nobody else's tokens are taken."""
+
+    @model_validator(mode="after")
+    def _issuers_differ(self) -> Self:
+        if self.external is not None and self.external.issuer == self.issuer:
+            raise ValueError("KCS_AUTH__EXTERNAL__ISSUER must differ from KCS_AUTH__ISSUER")
+        return self
 
 
 class RedisSettings(_Group):
@@ -174,6 +224,15 @@ class SocketSettings(_Group):
     """Commands of one peer that may wait; one more closes the socket."""
 
 
+class LimitSettings(_Group):
+    """How often people may do things. Each limit stands where the thing is declared."""
+
+    enabled: bool = True
+    """Whether there are limits at all: off for benchmarks alone."""
+    address_factor: int = Field(default=50, ge=1, le=10_000)
+    """How many times a person's limit all the people behind one address have together."""
+
+
 class Settings(BaseSettings):
     """All settings of the signaling service."""
 
@@ -190,3 +249,4 @@ class Settings(BaseSettings):
     meeting: MeetingSettings = MeetingSettings()
     socket: SocketSettings = SocketSettings()
     turn: TurnSettings = TurnSettings()
+    limits: LimitSettings = LimitSettings()

@@ -7,6 +7,8 @@ All are JWTs signed with Ed25519 (RFC 7519, RFC 8037), told apart by the claim `
   meeting links and is what a client resumes with.
 - `refresh`: good for one exchange; its own audience, so that it opens nothing else. Which one of
   a login is the newest is on record (`records.refresh_tokens`).
+
+Access tokens may also come from one issuer from outside (`issuers`), told apart by its `kid`.
 """
 
 import base64
@@ -14,7 +16,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 import jwt
@@ -34,6 +36,7 @@ from kcs_contracts.models import Contract
 from kcs_contracts.rooms import Role
 from kcs_signaling.errors import AccessDenied
 from kcs_signaling.identity import Identity
+from kcs_signaling.issuers import Issuer
 from kcs_signaling.ports import Meeting
 
 AUDIENCE = "kcs-meetings"
@@ -83,18 +86,24 @@ class RefreshClaims(Contract):
     """Unix time, in s."""
 
 
-class _Claims(BaseModel):
+class _Someone(BaseModel):
     """The claims of every token; others are ignored (RFC 7519, section 4)."""
 
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
 
     iat: float
     exp: float
-    jti: str = Field(min_length=1, max_length=64)
+    nbf: float = 0
     user_id: UserIdText
     user_name: Annotated[str, StringConstraints(max_length=200)] = Field("", alias="userName")
     email: Annotated[str, StringConstraints(max_length=254)] = ""
     campus_id: Annotated[str, StringConstraints(max_length=64)] = ""
+
+
+class _Claims(_Someone):
+    """The claims of every token of ours."""
+
+    jti: str = Field(min_length=1, max_length=64)
 
 
 class _AccessClaims(_Claims):
@@ -105,6 +114,7 @@ class _MeetingClaims(_Claims):
     typ: Literal["meeting"]
     meeting_id: MeetingIdText
     role: Role = Field(strict=False)
+    admitted: bool = False
 
 
 class _RefreshClaims(_Claims):
@@ -115,7 +125,8 @@ class _RefreshClaims(_Claims):
 _EnteringClaims = Annotated[_AccessClaims | _MeetingClaims, Field(discriminator="typ")]
 _ENTERING: TypeAdapter[_AccessClaims | _MeetingClaims] = TypeAdapter(_EnteringClaims)
 _REFRESHING: TypeAdapter[_RefreshClaims] = TypeAdapter(_RefreshClaims)
-_C = TypeVar("_C", bound=_Claims)
+_OUTSIDE: TypeAdapter[_Someone] = TypeAdapter(_Someone)
+_C = TypeVar("_C", bound=_Someone)
 
 
 class Tokens:
@@ -126,6 +137,7 @@ class Tokens:
         issuer: `iss` of all tokens.
         access_minutes: lifetime of access tokens.
         refresh_days: lifetime of refresh tokens.
+        external: whose tokens are access tokens too; its `kid` and name differ from ours.
         now: Unix time, in s.
     """
 
@@ -136,6 +148,7 @@ class Tokens:
         issuer: str,
         access_minutes: int,
         refresh_days: int,
+        external: Issuer | None = None,
         now: Callable[[], float] = time.time,
     ):
         self._key, self._issuer, self._now = key, issuer, now
@@ -143,7 +156,7 @@ class Tokens:
         self.refresh_seconds = refresh_days * 86_400
         self._jwk = _jwk(key.public_key())
         self.signer_kid = self._jwk["kid"]
-        self._keys: Mapping[str, Ed25519PublicKey] = {self.signer_kid: key.public_key()}
+        self._external = external
 
     @property
     def key(self) -> Ed25519PrivateKey:
@@ -159,10 +172,21 @@ class Tokens:
         return self._sign("access", AUDIENCE, person, self._now() + self.access_seconds)
 
     def meeting(
-        self, meeting_id: MeetingId, person: Person, role: Role, *, expires_at: float
+        self,
+        meeting_id: MeetingId,
+        person: Person,
+        role: Role,
+        *,
+        expires_at: float,
+        admitted: bool = False,
     ) -> str:
-        """A token for one meeting and one role; see `meeting_token_expiry` for `expires_at`."""
-        claims = {"meeting_id": meeting_id, "role": role.value}
+        """A token for one meeting and one role; see `meeting_token_expiry` for `expires_at`.
+
+        `admitted`: a host has added its bearer, who passes the waiting room.
+        """
+        claims: dict[str, Any] = {"meeting_id": meeting_id, "role": role.value}
+        if admitted:
+            claims["admitted"] = True
         return self._sign("meeting", AUDIENCE, person, expires_at, **claims)
 
     def refresh(self, person: Person, *, family: str | None = None) -> tuple[str, RefreshClaims]:
@@ -180,18 +204,9 @@ class Tokens:
         Raises:
             BadToken: it is anything else, or has expired.
         """
-        claims = self._open(text, audience, _ENTERING)
-        meeting = claims if isinstance(claims, _MeetingClaims) else None
-        return Identity(
-            kind=claims.typ,
-            user_id=claims.user_id,
-            user_name=claims.user_name,
-            email=claims.email,
-            campus_id=claims.campus_id,
-            meeting_id=meeting.meeting_id if meeting else None,
-            role=meeting.role if meeting else None,
-            expires_at=claims.exp,
-        )
+        if self._external is not None and _kid(text) == self._external.kid:
+            return _identity(self._open(text, self._external, _OUTSIDE))
+        return _identity(self._open(text, self._ourselves(audience), _ENTERING))
 
     def verify_refresh(self, text: str) -> RefreshClaims:
         """What a refresh token says; whether it is the newest of its family is on record.
@@ -199,10 +214,10 @@ class Tokens:
         Raises:
             BadToken: it is no refresh token, or has expired.
         """
-        c = self._open(text, REFRESH_AUDIENCE, _REFRESHING)
+        c = self._open(text, self._ourselves(REFRESH_AUDIENCE), _REFRESHING)
         return RefreshClaims(user=_user(c), family=c.family, jti=c.jti, expires_at=c.exp)
 
-    def _sign(self, typ: str, audience: str, person: Person, expires_at: float, **more: str) -> str:
+    def _sign(self, typ: str, audience: str, person: Person, expires_at: float, **more: Any) -> str:
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": audience,
@@ -219,30 +234,37 @@ class Tokens:
         headers = {"kid": self.signer_kid}
         return jwt.encode(claims | more, self._key, algorithm="EdDSA", headers=headers)
 
-    def _open(self, text: str, audience: str, model: TypeAdapter[_C]) -> _C:
-        """The claims of a token that we signed, for that audience, and that is valid now."""
-        if len(text) > MAX_TOKEN_LENGTH:
-            raise BadToken("the token is too long")
+    def _ourselves(self, audience: str) -> Issuer:
+        return Issuer(
+            name=self._issuer,
+            audience=audience,
+            kid=self.signer_kid,
+            key=self._key.public_key(),
+            algorithm="EdDSA",
+            required=("exp", "iat", "aud", "iss", "jti", "typ"),
+        )
+
+    def _open(self, text: str, issuer: Issuer, model: TypeAdapter[_C]) -> _C:
+        """The claims of a token that the issuer signed and that is valid now."""
+        if _kid(text) != issuer.kid:
+            raise BadToken("the token is signed by an unknown key")
         try:
-            key = self._keys.get(str(jwt.get_unverified_header(text).get("kid")))
-            if key is None:
-                raise BadToken("the token is signed by an unknown key")
             payload = jwt.decode(
                 text,
-                key,
-                algorithms=["EdDSA"],
-                audience=audience,
-                issuer=self._issuer,
+                issuer.key,
+                algorithms=[issuer.algorithm],
+                audience=issuer.audience,
+                issuer=issuer.name,
                 options={
-                    "require": ["exp", "iat", "aud", "iss", "jti", "typ"],
+                    "require": list(issuer.required),
                     "verify_exp": False,  # by our own clock, below
                     "verify_iat": False,
-                    "strict_aud": True,
+                    "verify_nbf": False,
+                    "strict_aud": issuer.one_audience,
                 },
             )
         except (jwt.InvalidTokenError, ValueError, TypeError) as error:
-            # Not chained: the cause's text may quote the token.
-            raise BadToken(f"the token is not valid ({type(error).__name__})") from None
+            raise _invalid(error) from None
         try:
             claims = model.validate_python(payload)
         except ValidationError as error:
@@ -250,9 +272,40 @@ class Tokens:
             raise BadToken(f"the token has the wrong {names or 'typ'}") from None
         if claims.exp <= self._now():
             raise BadToken("the token has expired")
-        if claims.iat > self._now() + _CLOCK_SKEW_S:
+        if max(claims.iat, claims.nbf) > self._now() + _CLOCK_SKEW_S:
             raise BadToken("the token is from the future")
         return claims
+
+
+def _kid(text: str) -> str:
+    """Which key a token says that it is signed with; nothing in it is verified yet."""
+    if len(text) > MAX_TOKEN_LENGTH:
+        raise BadToken("the token is too long")
+    try:
+        return str(jwt.get_unverified_header(text).get("kid"))
+    except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: Exception) -> BadToken:
+    """Raised without its cause, whose text may quote the token."""
+    return BadToken(f"the token is not valid ({type(error).__name__})")
+
+
+def _identity(claims: _Someone) -> Identity:
+    meeting = claims if isinstance(claims, _MeetingClaims) else None
+    return Identity(
+        kind="meeting" if meeting else "access",
+        user_id=claims.user_id,
+        user_name=claims.user_name,
+        email=claims.email,
+        campus_id=claims.campus_id,
+        meeting_id=meeting.meeting_id if meeting else None,
+        role=meeting.role if meeting else None,
+        admitted=meeting is not None and meeting.admitted,
+        issued_at=claims.iat,
+        expires_at=claims.exp,
+    )
 
 
 def meeting_token_expiry(meeting: Meeting, now: float) -> float:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from kcs_contracts.ids import BootId, Epoch, MeetingId, NodeName, ParticipantId
 from kcs_contracts.placement import Placement, connect
 from kcs_contracts.rooms import Assignment, Source
 from kcs_contracts.tickets import TicketSigner
+from kcs_sfu.agent.settings import Settings
+
+from .inside import Inside, running
 
 KID = "test-key"
 EPOCH = Epoch(1000)
@@ -85,7 +89,7 @@ class NodeProcess:
 
     async def wait_ready(self) -> "NodeProcess":
         """Until it says `node_ready`."""
-        ready = await self.line("node_ready", within_s=30)
+        ready = (await self.line("node_ready", within_s=30))["metadata"]
         self.url, self.boot = ready["control_url"], ready["boot"]
         self.http = aiohttp.ClientSession()
         return self
@@ -369,3 +373,21 @@ def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def start_inside(
+    redis: Redis, redis_url: str, worker_bin: str, placement: Placement
+) -> AsyncIterator[Callable[..., Any]]:
+    """Starts nodes in this process: `await start_inside(workers=2)` names the node's settings."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**node: Any) -> Inside:
+            settings = Settings(
+                tickets={"jwks": "unused"},
+                node={"name": "inside", "workers": 1, "worker_bin": worker_bin, **node},
+                redis={"url": redis_url},
+            )
+            return await stack.enter_async_context(running(settings, placement))
+
+        yield start

@@ -370,7 +370,7 @@ async def test_a_node_that_cannot_start_its_workers_says_why(
 ) -> None:
     node = await start_node(ready=False, KCS_NODE__WORKER_BIN=str(tmp_path / "absent"))
     assert await node.ended(within_s=15) == 1
-    error = (await node.line("node_not_started"))["error"]
+    error = (await node.line("node_not_started"))["metadata"]["error"]
     assert str(tmp_path / "absent") in error
     assert os.linesep not in error
 
@@ -378,7 +378,7 @@ async def test_a_node_that_cannot_start_its_workers_says_why(
 async def test_bad_settings_are_named(start_node: Any) -> None:
     node = await start_node(ready=False, KCS_MEDIA__PORT="70000", KCS_NODE__WORKERS="none")
     assert await node.ended(within_s=15) == 2
-    named = {line["setting"] for line in node.lines()}
+    named = {line["metadata"]["setting"] for line in node.lines()}
     assert named == {"KCS_MEDIA__PORT", "KCS_NODE__WORKERS"}
 
 
@@ -401,9 +401,15 @@ async def test_metrics_count_what_is_there_and_carry_no_ids(
         'kcs_sfu_operations_total{op="consume",result="ok"} 1.0',
         'kcs_sfu_operations_total{op="consume",result="NOT_FOUND"} 1.0',
         'kcs_sfu_operation_seconds_count{op="produce"} 1.0',
+        'kcs_sfu_worker_routers{worker="0"} 1.0',
+        'kcs_sfu_worker_transports{worker="0"} 4.0',
+        'kcs_sfu_worker_producers{worker="0"} 1.0',
+        'kcs_sfu_worker_consumers{worker="0"} 1.0',
     ):
         assert line in text
     assert 'kcs_sfu_worker_cpu_seconds_total{worker="0"}' in text
+    for memory in ('kcs_sfu_worker_memory_bytes{worker="0"}', "\nprocess_resident_memory_bytes"):
+        assert float(text.split(f"{memory} ")[1].split()[0]) > 1e6
     assert 0 <= float(text.split("\nkcs_sfu_lease_age_seconds ")[1].split()[0]) < 2
     for secret in (MEETING, "ann", "ben", camera, consumed.consumer_id):
         assert secret not in text

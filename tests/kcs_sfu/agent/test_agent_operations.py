@@ -1,13 +1,15 @@
 """Operations by HTTP on a real node: what they answer, and what they refuse."""
 
+import time
 from typing import Any, get_args
 
 import pytest
 
 from kcs_contracts import node_api as api
 from kcs_contracts.ids import MeetingId, ParticipantId
+from kcs_contracts.logs import pseudonym
 from kcs_contracts.rooms import Source
-from kcs_sfu.agent.operations import HANDLERS
+from kcs_sfu.agent.handlers import HANDLERS
 
 ANN, BEN = ParticipantId("ann"), ParticipantId("ben")
 NOBODYS_ID = "00000000-0000-4000-8000-000000000000"
@@ -241,8 +243,48 @@ async def test_the_ninth_producer_of_a_participant_is_over_the_limit(
 
 
 async def test_operations_on_a_room_that_is_not_open_are_not_found(node: Any) -> None:
-    (result,) = (await node.results(api.GetStats(participant_id=ANN))).results
-    assert result.error.code == "NOT_FOUND"
+    ops = (
+        api.GetStats(participant_id=ANN),
+        api.SetMuted(participant_id=ANN, kind="audio", muted=True),
+    )
+    results = (await node.results(*ops)).results
+    assert [result.error.code for result in results] == ["NOT_FOUND"] * 2
+
+
+async def test_a_meeting_that_is_looked_into_is_logged_in_detail_and_no_other_is(
+    start_node: Any, people_on: Any, dtls: Any
+) -> None:
+    node = await start_node()
+    people, other = people_on(node), {"meeting": MeetingId("other-meeting")}
+    key, until_ms = "5a" * 32, int(time.time() * 1000) + 60_000
+    await people.join("ann", **other)
+    await node.answers(api.SetDebug(until_ms=until_ms, pseudonym_key=key))
+    await node.answers(api.OpenRoom())
+    (made,) = await node.answers(api.CreateTransport(participant_id=BEN, direction="send"))
+    connect = api.ConnectTransport(
+        participant_id=BEN, transport_id=made.transport_id, dtls_parameters=dtls
+    )
+    await node.results(connect, connect)
+    await people.join("ben", **other)
+    await node.answers(api.SetDebug(until_ms=0))
+    await node.answers(api.CloseParticipant(participant_id=BEN))
+    debug = [line for line in node.lines() if line["level"] == "debug"]
+    assert {line["meeting_id"] for line in debug} == {"abc-defg-hij"}
+    operations = [line for line in debug if line["event"] == "operation"]
+    ben = pseudonym(bytes.fromhex(key), "ben")
+    assert [
+        (line["metadata"]["op"], line["user_id"], line["metadata"]["result"]) for line in operations
+    ] == [
+        ("set_debug", None, "ok"),
+        ("open_room", None, "ok"),
+        ("create_transport", ben, "ok"),
+        ("connect_transport", ben, "ok"),
+        ("connect_transport", ben, "INVALID"),
+    ]
+    assert all(line["metadata"]["ms"] > 0 for line in operations)
+    text = node.log.read_text()
+    for secret in (made.ice_parameters["password"], dtls["fingerprints"][0]["value"]):
+        assert secret not in text
 
 
 async def test_a_bad_body_is_refused_with_its_reason(node: Any, signing: Any) -> None:

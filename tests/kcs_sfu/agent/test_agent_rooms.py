@@ -1,158 +1,28 @@
-"""Inside a node: who speaks, and rooms that span workers. RTP comes from DirectTransports."""
+"""Inside a node: rooms that span workers, and many operations at once."""
 
 import asyncio
 import os
 import signal
-import struct
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
 
 from kcs_contracts import node_api as api
-from kcs_contracts.events import PUBLISHED, ActiveSpeaker, bus_channel
-from kcs_contracts.ids import BootId, Epoch, MeetingId, ParticipantId
-from kcs_contracts.placement import Placement
-from kcs_sfu.agent import operations
-from kcs_sfu.agent.metrics import Metrics
-from kcs_sfu.agent.node import Node
-from kcs_sfu.agent.room import Room
-from kcs_sfu.agent.settings import Settings
+from kcs_contracts.ids import ParticipantId
+from kcs_contracts.rooms import Source
 from kcs_sfu.mediasoup.events import RtpReceived
-from kcs_sfu.mediasoup.producer import Producer
 
-MEETING, EPOCH = MeetingId("abc-defg-hij"), Epoch(1000)
+from .inside import EPOCH, MEETING, Inside, consume, until
+from .streams import microphone, speaking
+
 ANN, BEN, CLEO = (ParticipantId(name) for name in ("ann", "ben", "cleo"))
 
 
-class Inside:
-    """A node in this process."""
-
-    def __init__(self, node: Node):
-        self.node, self._metrics = node, Metrics(node)
-
-    async def results(self, *ops: api.Operation) -> list[api.Result]:
-        """Runs a batch."""
-        return list((await operations.run(self.node, self._metrics, MEETING, EPOCH, ops)).results)
-
-    async def answers(self, *ops: api.Operation) -> list[Any]:
-        """Runs a batch that must succeed."""
-        results = await self.results(*ops)
-        assert [r.error for r in results if r.error] == []
-        return [r.answer for r in results]
-
-    @property
-    def room(self) -> Room:
-        """The room."""
-        return self.node.rooms[MEETING]
-
-    @property
-    def consumers(self) -> list[int]:
-        """Consumers by worker."""
-        return sorted(slot.consumers for slot in self.node.pool.slots)
-
-
 @pytest.fixture
-async def inside(
-    redis: Redis, redis_url: str, worker_bin: str, placement: Placement
-) -> AsyncIterator[Inside]:
-    """A node of two workers that carry two consumers each, with its lease."""
-    settings = Settings(
-        tickets={"jwks": "unused"},
-        node={
-            "name": "inside",
-            "workers": 2,
-            "worker_bin": worker_bin,
-            "consumers_per_worker": 2,
-        },
-        redis={"url": redis_url},
-    )
-    node = Node(settings, placement, BootId("life"))
-    node.control_url = "http://127.0.0.1:1"
-    await node.pool.start()
-    tasks = [asyncio.create_task(work) for work in (node.lease.run(), node.reporter.run())]
-    await asyncio.wait_for(node.lease.acquired.wait(), 5)
-    yield Inside(node)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await node.close()
-
-
-async def microphone(inside: Inside, who: ParticipantId, ssrc: int, opus: Any) -> Producer:
-    """A microphone whose packets the test makes."""
-    transport = await inside.room.home.router.create_direct_transport()
-    rtp = {**opus, "encodings": [{"ssrc": ssrc}], "mid": str(ssrc)}
-    producer = await transport.produce(kind="audio", rtp_parameters=rtp)
-    inside.room.senders[producer.id] = who
-    await inside.room.speakers.add(producer.id)
-    return producer
-
-
-def consume(who: ParticipantId, producer: Producer, opened: api.RoomOpened) -> api.Consume:
-    """The operation, with the router's own capabilities."""
-    return api.Consume(
-        participant_id=who, producer_id=producer.id, rtp_capabilities=opened.rtp_capabilities
-    )
-
-
-@asynccontextmanager
-async def speaking(producer: Producer, ssrc: int) -> AsyncIterator[None]:
-    """Sends a packet with a loud audio level (RFC 6464) every 20 ms."""
-
-    async def speak() -> None:
-        for n in range(10_000):
-            header = struct.pack(">BBHII", 0x90, 111, n & 0xFFFF, n * 960, ssrc)
-            level = struct.pack(">HHBBH", 0xBEDE, 1, 10 << 4, 0x80 | 20, 0)
-            producer.send(header + level + b"opus" * 10)
-            await asyncio.sleep(0.02)
-
-    task = asyncio.create_task(speak())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def until(holds: Callable[[], Any], within_s: float) -> None:
-    """Waits until it holds."""
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, f"did not come true within {within_s} s"
-        await asyncio.sleep(0.02)
-
-
-async def test_the_bus_tells_who_speaks_and_when_nobody_does(
-    redis: Redis, inside: Inside, opus: Any
-) -> None:
-    await inside.answers(api.OpenRoom())
-    anns = await microphone(inside, ANN, 111, opus)
-    bens = await microphone(inside, BEN, 222, opus)
-    heard: list[ActiveSpeaker] = []
-    pubsub = redis.pubsub(ignore_subscribe_messages=True)
-    await pubsub.subscribe(bus_channel(MEETING))
-
-    async def listen() -> None:
-        async for message in pubsub.listen():
-            event = PUBLISHED.validate_json(message["data"]).event
-            assert isinstance(event, ActiveSpeaker)
-            heard.append(event)
-
-    listener = asyncio.create_task(listen())
-    async with speaking(anns, 111):
-        await until(lambda: [e.participant_id for e in heard] == [ANN], within_s=3)
-    await until(lambda: [e.participant_id for e in heard] == [ANN, None], within_s=4)
-    async with speaking(bens, 222):
-        await until(lambda: heard[-1].participant_id == BEN, within_s=4)
-    await until(lambda: heard[-1].participant_id is None, within_s=4)
-    async with speaking(bens, 222):  # dominant all the time: only the levels tell
-        await until(lambda: heard[-1].participant_id == BEN, within_s=4)
-    assert len(heard) == 5
-    listener.cancel()
-    await pubsub.aclose()
+async def inside(start_inside: Any) -> Inside:
+    """A node of two workers that carry two consumers each."""
+    started: Inside = await start_inside(workers=2, consumers_per_worker=2)
+    return started
 
 
 async def test_a_room_that_outgrows_its_worker_spans_to_another_through_pipes(
@@ -236,6 +106,68 @@ async def test_a_hundred_consumers_of_one_batch_are_all_there_and_each_only_once
     await inside.answers(*(consume(BEN, producer, opened) for producer in producers * 2))
     (media,) = await inside.answers(api.DescribeParticipant(participant_id=BEN))
     assert sorted(c.producer_id for c in media.consumers) == sorted(p.id for p in producers)
+
+
+async def test_the_consumers_of_a_batch_are_asked_for_together_and_answered_in_order(
+    inside: Inside, opus: Any
+) -> None:
+    opened, *_ = await inside.answers(
+        api.OpenRoom(), api.CreateTransport(participant_id=BEN, direction="recv")
+    )
+    producers = [await microphone(inside, ANN, 1000 + n, opus) for n in range(25)]
+    ops = [consume(BEN, producer, opened) for producer in producers]
+    ops[7] = ops[7].model_copy(update={"producer_id": "nobody"})
+    worker, _ = inside.room.home.slot.live()
+    batch = asyncio.create_task(inside.results(*ops))
+    most = 0
+    while not batch.done():
+        most = max(most, len(worker._channel._pending))
+        await asyncio.sleep(0)
+    assert most == 24
+    results = await batch
+    failed = [n for n, result in enumerate(results) if result.error is not None]
+    assert failed == [7]
+    answered = [result.answer.producer_id for result in results if result.answer is not None]
+    assert answered == [p.id for p in producers if p is not producers[7]]
+
+
+async def test_what_a_participant_may_have_is_limited_by_the_nodes_settings(
+    start_inside: Any, opus: Any
+) -> None:
+    inside = await start_inside(
+        transports_per_participant=4, producers_per_participant=1, consumers_per_participant=2
+    )
+    opened, *_ = await inside.answers(
+        api.OpenRoom(),
+        *(api.CreateTransport(participant_id=BEN, direction=d) for d in ("send", "recv")),
+    )
+
+    def refusals(results: list[api.Result]) -> set[tuple[str, str]]:
+        return {(r.error.code, r.error.message) for r in results if r.error is not None}
+
+    create = api.CreateTransport(participant_id=BEN, direction="send")
+    at_once = await asyncio.gather(*(inside.results(create) for _ in range(9)))
+    results = [result for (result,) in at_once]
+    assert refusals(results) == {("LIMIT", "a participant has at most 4 transports")}
+    assert sum(r.error is None for r in results) == 2  # beside the two that live
+    assert len(inside.room.participants[BEN].transports) == 2
+
+    producing = [
+        api.Produce(
+            participant_id=BEN,
+            source=Source.MIC,
+            rtp_parameters={**opus, "mid": str(n), "encodings": [{"ssrc": n}]},
+        )
+        for n in (1, 2)
+    ]
+    results = await inside.results(*producing)
+    assert refusals(results[1:]) == {("LIMIT", "a participant has at most 1 producers")}
+    assert results[0].error is None
+
+    mics = [await microphone(inside, ANN, 100 + n, opus) for n in range(3)]
+    results = await inside.results(*(consume(BEN, mic, opened) for mic in mics))
+    assert refusals(results) == {("LIMIT", "a participant has at most 2 consumers")}
+    assert sum(r.error is None for r in results) == 2
 
 
 async def test_batches_at_the_same_time_open_one_room_and_one_transport_each(

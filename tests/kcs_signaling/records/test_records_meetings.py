@@ -12,6 +12,7 @@ from kcs_signaling.records import Records, open_records
 from kcs_signaling.records.chat import ChatMessage
 from kcs_signaling.records.meetings import KEY_S, KeyReused, Once
 from kcs_signaling.records.paging import BadCursor
+from kcs_signaling.records.stats import StatsSample
 
 MakeMeeting = Callable[..., Meeting]
 ADA = UserId("ada")
@@ -168,6 +169,28 @@ async def test_a_deleted_meeting_leaves_nothing_of_itself(
         table: {row.get("meeting_id", row.get("id")) for row in rows}
         for table, rows in left["tables"].items()
     } == {name: {"m-2"} for name in ("meetings", "chat_messages", "sessions", "idempotency_keys")}
+
+
+async def test_a_deleted_meeting_takes_its_breakout_rooms_along_and_no_others(
+    records: Records, meeting: MakeMeeting, now: float
+) -> None:
+    for meeting_id in ("m-1", "m-11"):
+        await records.meetings.create(meeting(meeting_id))
+    rooms = ["m-1", "m-1:1", "m-1:50", "m-11", "m-11:1", "m-10:1"]
+    measured = {"rtt_ms": 1.0, "jitter_ms": 1.0, "loss_percent": 0.0, "bitrate_bps": 1.0}
+    for room in rooms:
+        message = {"id": f"c-{room}", "meeting_id": room, "sender_id": "ada", "sender_name": "Ada"}
+        await records.chat.add(ChatMessage.model_validate(message | {"text": "hi", "at": now}))
+        await records.sessions.open(room, ADA, user_name="Ada", role=Role.HOST, at=now)
+        sample = {"meeting_id": room, "user_id": "ada", "at": now} | measured
+        await records.stats.add([StatsSample.model_validate(sample)])
+    assert await records.meetings.delete("m-1")
+    tables = (await records.persons.export(ADA))["tables"]
+    for table in ("chat_messages", "sessions", "stats"):
+        assert sorted(row["meeting_id"] for row in tables[table]) == ["m-10:1", "m-11", "m-11:1"]
+    await records.persons.erase(ADA, now=now)
+    left = (await records.persons.export(ADA))["tables"]
+    assert left == {}
 
 
 async def test_ids_that_no_database_can_hold_find_nothing(records: Records) -> None:

@@ -104,6 +104,34 @@ async def test_a_meeting_that_never_ends_stays_while_people_come_and_loses_old_m
     assert stay.user_id == "ada"
 
 
+async def test_what_is_of_breakout_rooms_goes_with_their_meeting_and_by_its_own_age(
+    records: Records, redis: Redis, meeting: MakeMeeting, now: float
+) -> None:
+    async def breakout(meeting_id: str, days: int) -> None:
+        room, at = MeetingId(f"{meeting_id}:1"), now - days * DAY
+        await records.sessions.open(room, ADA, user_name="Ada", role=Role.GUEST, at=at)
+        await records.sessions.close(room, ADA, at=at + 60)
+        said = {"sender_id": ADA, "sender_name": "Ada", "text": "hello", "at": at}
+        await records.chat.add(
+            ChatMessage.model_validate({"id": f"c-{room}", "meeting_id": room} | said)
+        )
+        measured = {"rtt_ms": 1.0, "jitter_ms": 1.0, "loss_percent": 0.0, "bitrate_bps": 1.0}
+        sample = StatsSample(meeting_id=room, user_id=ADA, at=at, **measured)
+        await records.stats.add([sample])
+
+    await live_through(records, meeting("long-ago", created_at=now - 400 * DAY))
+    await breakout("long-ago", 300)  # of a row that came late: gone with its meeting all the same
+    await records.meetings.create(meeting("weekly", created_at=now - 400 * DAY))
+    await records.sessions.open(
+        MeetingId("weekly"), ADA, user_name="Ada", role=Role.HOST, at=now - 100 * DAY
+    )
+    await breakout("weekly", 100)
+    await Retention(GUIDE, records.database, redis, lambda: now).sweep()
+    assert await names_in(records, "long-ago:1") == []
+    assert await records.chat.read(MeetingId("long-ago:1"), "c-long-ago:1") is None
+    assert await names_in(records, "weekly:1") == [(None, None)]
+
+
 async def test_more_rows_than_one_transaction_takes_all_go(
     records: Records, redis: Redis, now: float
 ) -> None:

@@ -12,38 +12,23 @@ from typing import Any
 import aiohttp
 import pytest
 import uvicorn
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from redis.asyncio import Redis
 
-from kcs_contracts.placement import Placement, connect
-from kcs_contracts.tickets import TicketSigner
-from kcs_signaling.adapters.node_client import open_node_client
 from kcs_signaling.http.app import build_http
-from kcs_signaling.ports import NodeControl
-from kcs_signaling.records import Records, open_records
+from kcs_signaling.keys import create_key
+from kcs_signaling.services import Services, open_services
 from kcs_signaling.settings import (
     AuthSettings,
     HttpSettings,
+    LimitSettings,
     MailSettings,
     RedisSettings,
     Settings,
     SqlSettings,
 )
-from kcs_signaling.tokens import Tokens, User
+from kcs_signaling.tokens import User
 
 ORIGIN = "https://meet.example.org"
-
-
-@dataclass(frozen=True)
-class Services:
-    """What `RestServices` asks for."""
-
-    settings: Settings
-    tokens: Tokens
-    records: Records
-    placement: Placement
-    redis: Redis
-    nodes: NodeControl
 
 
 @dataclass(frozen=True)
@@ -107,42 +92,43 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
         web_dir: Path | None = None,
         redis: str = redis_url,
         mail: MailSettings | None = None,
+        limits: LimitSettings | None = None,
+        proxies: tuple[str, ...] = (),
         sql: str = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite",
     ) -> AsyncIterator[Rest]:
         settings = Settings(
-            http=HttpSettings(public_url=ORIGIN, allowed_origins=(ORIGIN,), web_dir=web_dir),
+            http=HttpSettings(
+                public_url=ORIGIN,
+                allowed_origins=(ORIGIN,),
+                web_dir=web_dir,
+                trusted_proxies=proxies,
+            ),
             auth=AuthSettings(
                 key_file=tmp_path / "key.pem", dev_login=dev_login, local_accounts=local_accounts
             ),
             mail=mail or MailSettings(),
+            limits=limits or LimitSettings(),
             redis=RedisSettings(url=redis),
             sql=SqlSettings(url=sql),
         )
-        auth = settings.auth
-        tokens = Tokens(
-            Ed25519PrivateKey.generate(),
-            issuer=auth.issuer,
-            access_minutes=auth.access_minutes,
-            refresh_days=auth.refresh_days,
-        )
-        client = connect(redis)
-        signer = TicketSigner(tokens.key, tokens.signer_kid)
+        key_file = settings.auth.key_file
+        if not key_file.exists():
+            create_key(key_file)
         async with (
-            open_records(sql) as records,
-            open_node_client(signer) as nodes,
+            open_services(settings) as services,
             aiohttp.ClientSession() as http,
+            _serve(services) as port,
         ):
-            services = Services(settings, tokens, records, Placement(client), client, nodes)
-            async with _serve(services) as port:
-                yield Rest(services, port, http)
-        await client.aclose()
+            yield Rest(services, port, http)
 
     return start
 
 
 @asynccontextmanager
 async def _serve(services: Services) -> AsyncIterator[int]:
-    config = uvicorn.Config(build_http(services), log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        build_http(services), log_level="warning", lifespan="off", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

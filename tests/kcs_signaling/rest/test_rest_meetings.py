@@ -22,7 +22,7 @@ async def test_a_meeting_of_nothing_but_defaults(rest: Any) -> None:
     assert meeting["join_url"] == f"https://meet.example.org/m/{meeting['id']}"
     assert (meeting["host_id"], meeting["max_participants"]) == ("ada", 200)
     assert (meeting["starts_at"], meeting["ended_at"]) == (None, None)
-    assert meeting["settings"] == {"default_role": "presenter"}
+    assert meeting["settings"]["default_role"] == "presenter"
     host = rest.services.tokens.verify(meeting["meeting_token"])
     assert (host.meeting_id, host.role, host.user_id) == (meeting["id"], Role.HOST, "ada")
     read = await get(rest, meeting["id"], rest.access(rest.ada))
@@ -37,10 +37,10 @@ async def test_a_meeting_with_everything_said(rest: Any) -> None:
         "max_participants": 500,
         "expected_participants": 120,
         "region": "eu-central",
-        "settings": {"default_role": "attendee"},
     }
-    meeting = await rest.meeting(**said)
+    meeting = await rest.meeting(**said, settings={"default_role": "attendee"})
     assert {k: meeting[k] for k in said} == {**said, "starts_at": "2035-01-15T09:00:00Z"}
+    assert meeting["settings"]["default_role"] == "attendee"
     record = await rest.services.records.meeting(meeting["id"])
     assert (record.starts_at, record.default_role) == (2_052_464_400, Role.ATTENDEE)
     token = rest.services.tokens.verify(meeting["meeting_token"])

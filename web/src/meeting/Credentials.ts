@@ -27,11 +27,21 @@ export class Credentials {
     return token ? String(claimsOf(token).userName ?? '') : '';
   }
 
+  /** What the server gave for a meeting or a breakout room: from now on this comes first. */
   setResumeToken(meetingId: string, token: string): void {
     this.#resume.set(meetingId, token);
   }
 
-  /** For the socket of a meeting: the newest proof that we have. */
+  /** A proof that lasts longer than this one; null: there is none. */
+  async longerThan(meetingId: string, token: string): Promise<string | null> {
+    const resume = this.#resume.get(meetingId);
+    if (resume && expiryOf(resume) > expiryOf(token)) return resume;
+    if (!this.#tokens) return null;
+    const account = await this.account();
+    return expiryOf(account) > expiryOf(token) ? account : null;
+  }
+
+  /** For the socket of a meeting or a breakout room: the newest proof that we have. */
   async forSocket(meetingId: string): Promise<string> {
     return this.#resume.get(meetingId) ?? this.forMeeting(meetingId);
   }
@@ -95,6 +105,12 @@ function tabUserId(): string {
     sessionStorage.setItem(USER_KEY, id);
   }
   return id;
+}
+
+/** When a token ends, in ms since 1970; a token that does not say so never does. */
+export function expiryOf(token: string): number {
+  const { exp } = claimsOf(token);
+  return typeof exp === 'number' ? exp * 1000 : Number.POSITIVE_INFINITY;
 }
 
 /** What a JWT says, unverified: for a name to show, never for a decision. */

@@ -6,7 +6,7 @@
  */
 import { io, type Socket } from 'socket.io-client';
 import { RequestError } from './errors';
-import type { Ack, Requests, ServerEvents } from './protocol';
+import type { Ack, ClientToServer, ServerToClient } from './protocol.generated';
 
 const REQUEST_TIMEOUT_MS = 10_000;
 /** With jitter of half: from 0.1 s to 2.1 s. */
@@ -19,6 +19,12 @@ export interface SignalingHandlers {
   disconnected(): void;
   /** The server refused the token, or none could be had; nothing more happens by itself. */
   refused(error: unknown): void;
+}
+
+export interface RequestOptions<Answer> {
+  timeoutMs?: number;
+  /** Called before any event that the server sent after its answer is heard. */
+  answered?(answer: Answer): void;
 }
 
 export class SignalingClient {
@@ -78,7 +84,7 @@ export class SignalingClient {
     this.#socket.disconnect();
   }
 
-  on<E extends keyof ServerEvents>(event: E, handler: (data: ServerEvents[E]) => void): void {
+  on<E extends keyof ServerToClient>(event: E, handler: (data: ServerToClient[E]) => void): void {
     this.#socket.on(event as string, handler);
   }
 
@@ -87,27 +93,32 @@ export class SignalingClient {
    *
    * @throws RequestError with the server's code, or `DISCONNECTED`, or `TIMEOUT`.
    */
-  async request<E extends keyof Requests>(
+  async request<E extends keyof ClientToServer>(
     event: E,
-    payload: Requests[E]['payload'],
-    timeoutMs = REQUEST_TIMEOUT_MS,
-  ): Promise<Requests[E]['answer']> {
+    payload: ClientToServer[E]['payload'],
+    { timeoutMs = REQUEST_TIMEOUT_MS, answered }: RequestOptions<ClientToServer[E]['answer']> = {},
+  ): Promise<ClientToServer[E]['answer']> {
     // Without this check socket.io would keep the request and send it on a later connection.
     if (!this.connected) throw new RequestError('DISCONNECTED', `${event}: not connected`);
-    let ack: Ack<Requests[E]['answer']>;
-    try {
-      ack = await this.#socket.timeout(timeoutMs).emitWithAck(event, payload);
-    } catch {
-      const code = this.connected ? 'TIMEOUT' : 'DISCONNECTED';
-      throw new RequestError(code, `${event}: no answer`);
-    }
+    const ack = await new Promise<Ack<ClientToServer[E]['answer']>>((resolve, reject) => {
+      this.#socket
+        .timeout(timeoutMs)
+        .emit(event as string, payload, (late: unknown, ack: Ack<never>) => {
+          if (late) {
+            const code = this.connected ? 'TIMEOUT' : 'DISCONNECTED';
+            return reject(new RequestError(code, `${event}: no answer`));
+          }
+          if (ack.ok) answered?.(ack.data);
+          resolve(ack);
+        });
+    });
     if (ack.ok) return ack.data;
     throw new RequestError(ack.error.code, ack.error.message, ack.error.retry_after);
   }
 
   /** Says something without waiting: for a page that is about to close. */
-  tell<E extends keyof Requests>(event: E, payload: Requests[E]['payload']): void {
-    if (this.connected) this.#socket.emit(event, payload);
+  tell<E extends keyof ClientToServer>(event: E, payload: ClientToServer[E]['payload']): void {
+    if (this.connected) this.#socket.emit(event as string, payload);
   }
 
   #connectSoon(): void {

@@ -4,7 +4,7 @@
  * The camera's layers are the guide's 180p, 360p and 720p; a screen is sent once, sharp.
  */
 import type { types } from 'mediasoup-client';
-import type { Layer, Source } from './protocol';
+import type { Layer, Source } from './protocol.generated';
 
 type Encoding = Pick<types.ProducerOptions, 'encodings' | 'codecOptions'> & {
   /** Preferred codec, taken if the browser has it; else the router's first. */

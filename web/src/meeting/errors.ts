@@ -3,8 +3,10 @@
  *
  * Codes are the server's own where it named one; the rest are ours: `DISCONNECTED` (the socket
  * is down), `TIMEOUT` (no answer), `AUTHENTICATION` (the token was refused), `REPLACED` (the
- * same person joined elsewhere), `NO_RELAY` (one was asked for, the server offers none).
+ * same person joined elsewhere), `REMOVED` and `DENIED` (a host did not want them), `NO_RELAY`
+ * (one was asked for, the server offers none).
  */
+import type { RoomClosed } from './protocol.generated';
 
 /** A request that the server refused, or that got no answer. */
 export class RequestError extends Error {
@@ -42,9 +44,28 @@ const PROBLEMS: Record<string, Omit<Problem, 'code'>> = {
     advice: 'As many people are in it as it holds. Try again when somebody has left.',
     retry: 'Try again',
   },
+  MEETING_LOCKED: {
+    title: 'This meeting is locked',
+    advice: 'Its host lets nobody else in at the moment. Ask them to open it, then try again.',
+    retry: 'Try again',
+  },
+  MEETING_NOT_OPEN: {
+    title: 'This meeting is not open yet',
+    advice: 'It is planned for later. Come back then.',
+    retry: 'Try again',
+  },
   ACCESS_DENIED: {
     title: 'You may not join this meeting',
     advice: 'Ask its host for an invitation link of your own.',
+  },
+  REMOVED: {
+    title: 'You were removed from the meeting',
+    advice: 'Only a host can let you in again.',
+  },
+  DENIED: {
+    title: 'You were not let in',
+    advice: 'A host turned you away. You may ask again.',
+    retry: 'Ask again',
   },
   AUTHENTICATION: {
     title: 'Your invitation is no longer valid',
@@ -81,9 +102,77 @@ const UNKNOWN: Omit<Problem, 'code'> = {
   retry: 'Try again',
 };
 
-export function problemOf(error: unknown): Problem {
+export function problemOf(error: unknown, now = new Date()): Problem {
   const code = codeOf(error);
-  return { code, ...(PROBLEMS[code] ?? UNKNOWN) };
+  const problem = { code, ...(PROBLEMS[code] ?? UNKNOWN) };
+  if (code !== 'MEETING_NOT_OPEN' || !(error instanceof RequestError) || !error.retryAfter) {
+    return problem;
+  }
+  const opens = new Date(now.getTime() + error.retryAfter * 1000);
+  return { ...problem, advice: `It opens ${moment(opens, now)}.` };
+}
+
+/** What a host said, where they said something, beside what we say. */
+export function withReason(problem: Problem, reason: string): Problem {
+  return reason ? { ...problem, advice: `“${reason}” ${problem.advice}` } : problem;
+}
+
+const CLOSED: Record<RoomClosed['reason'], Omit<Problem, 'code'>> = {
+  ended_by_host: {
+    title: 'This meeting has ended',
+    advice: 'Its host ended it for all. You can start a new one at any time.',
+  },
+  expired: {
+    title: 'This meeting has ended',
+    advice: 'Its time is over. You can start a new one at any time.',
+  },
+  idle: {
+    title: 'This meeting has ended',
+    advice: 'Nobody was there for a while. You can start a new one at any time.',
+  },
+  deleted: {
+    title: 'This meeting was deleted',
+    advice: 'Ask the person who made it for a new link.',
+  },
+  breakout_closed: {
+    title: 'This breakout room is closed',
+    advice: 'Open the meeting’s link to go on there.',
+  },
+};
+
+/** Why the room is no more. */
+export function closedProblem(reason: RoomClosed['reason']): Problem {
+  return { code: 'MEETING_ENDED', ...(CLOSED[reason] ?? CLOSED.ended_by_host) };
+}
+
+/** A time as one says it: "at 14:45", and the day if it is another one. */
+function moment(date: Date, now: Date): string {
+  const time = date.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  if (date.toDateString() === now.toDateString()) return `at ${time}`;
+  const day = date.toLocaleDateString([], {
+    weekday: 'long',
+    day: 'numeric',
+    month: 'long',
+    ...(date.getFullYear() !== now.getFullYear() && { year: 'numeric' }),
+  });
+  return `on ${day} at ${time}`;
+}
+
+const REFUSALS: Record<string, string> = {
+  ACCESS_DENIED: 'Your role in this meeting does not allow that.',
+  NOT_FOUND: 'That is not there any more.',
+  SCREEN_SHARE_TAKEN: 'Somebody else shares their screen already. Ask them to stop first.',
+  INVALID_REQUEST: 'That did not work. Reload the page, then try again.',
+};
+
+/** One sentence for something that a person wanted to do and the server did not. */
+export function refusal(error: unknown): string {
+  const code = codeOf(error);
+  if (code === 'RATE_LIMIT_EXCEEDED') {
+    const seconds = error instanceof RequestError ? Math.ceil(error.retryAfter ?? 1) : 1;
+    return `That was a bit fast. Try again in ${seconds} s.`;
+  }
+  return REFUSALS[code] ?? 'The service did not answer. Try again in a moment.';
 }
 
 /** Whether waiting and trying again by ourselves may help. */

@@ -1,7 +1,7 @@
 /** Before joining: how one will look and sound, the devices, and a name. */
 import { type FormEvent, useState } from 'react';
 import type { LocalMedia } from '../meeting/LocalMedia';
-import { DevicePickers } from './DevicePickers';
+import { DevicePickers } from './dialogs/DevicePickers';
 import { useShortcuts, useStore, useTrack } from './hooks';
 import icon from './icon.svg';
 import { Icon } from './icons';
@@ -60,7 +60,7 @@ export function Lobby({ local, meetingId, title, defaultName, onJoin }: Props) {
               </p>
             )}
             <div className="preview-buttons">
-              <MediaButtons local={local} />
+              <MediaButtons local={local} onToggle={(kind) => void local.toggle(kind)} />
             </div>
           </div>
           <LevelMeter level={local.level} on={audio.on && audio.track !== null} />

@@ -1,5 +1,5 @@
 /**
- * `/m/{meeting_id}`: lobby, then the room, then the end; which of them, the client's phase says.
+ * `/m/{meeting_id}`: lobby, perhaps a waiting room, the room, the end; which of them, the client's phase says.
  *
  * `?name=Ann` fills in a name, `&join=1` joins at once, `audio=0` and `video=0` start with them
  * off; `relay=1` sends media through a TURN server, even where a direct way seems to exist.
@@ -10,11 +10,13 @@ import { api } from '../api';
 import type { Credentials } from '../meeting/Credentials';
 import { type Problem, passes, problemOf, RequestError } from '../meeting/errors';
 import { LocalMedia } from '../meeting/LocalMedia';
+import { MediaDevice } from '../meeting/MediaDevice';
 import { MeetingClient } from '../meeting/MeetingClient';
 import { EndPage } from './EndPage';
 import { useSelected } from './hooks';
 import { Lobby } from './Lobby';
 import { Room } from './Room';
+import { WaitingPage } from './WaitingPage';
 
 const NAME_KEY = 'kcs.name';
 
@@ -25,7 +27,7 @@ interface Props {
 }
 
 export function MeetingPage({ meetingId, credentials, go }: Props) {
-  const [{ client, local, wishes }] = useState(() => open(meetingId, credentials));
+  const [{ client, local, mediaDevice, wishes }] = useState(() => open(meetingId, credentials));
   const [name, setName] = useState(wishes.name);
   const [unknown, setUnknown] = useState<Problem | null>(null);
   const phase = useSelected(client, (state) => state.phase);
@@ -41,11 +43,12 @@ export function MeetingPage({ meetingId, credentials, go }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, for the page's life.
   useEffect(() => {
     void local.start({ audio: wishes.audio, video: wishes.video });
+    void mediaDevice.prefetch(meetingId);
     if (wishes.join) join(wishes.name || 'Guest');
-    else lookUp(meetingId, credentials).then((text) => client.setTitle(text), onUnknown);
+    lookUp(meetingId, credentials).then((text) => client.setTitle(text), onUnknown);
     function onUnknown(error: unknown) {
-      // If the service is away now, joining will say so; or it will be back by then.
-      if (passes(error)) return;
+      // Joining says it too; if the service is away now, it may be back by then.
+      if (wishes.join || passes(error)) return;
       local.stop();
       setUnknown(problemOf(error));
     }
@@ -73,6 +76,7 @@ export function MeetingPage({ meetingId, credentials, go }: Props) {
   if (phase === 'left' || phase === 'failed') {
     return <EndPage phase={phase} problem={problem} onAgain={again} go={go} />;
   }
+  if (phase === 'waiting') return <WaitingPage client={client} local={local} />;
   if (phase !== 'lobby') return <Room client={client} local={local} name={name} />;
   return (
     <Lobby local={local} meetingId={meetingId} title={title} defaultName={name} onJoin={join} />
@@ -85,9 +89,11 @@ function open(meetingId: string, credentials: Credentials) {
   if (location.hash) history.replaceState(null, '', location.pathname + location.search);
   const query = new URLSearchParams(location.search);
   const local = new LocalMedia();
+  const mediaDevice = new MediaDevice();
   return {
     local,
-    client: new MeetingClient(meetingId, credentials, local, {
+    mediaDevice,
+    client: new MeetingClient(meetingId, credentials, local, mediaDevice, {
       relayOnly: query.get('relay') === '1',
     }),
     wishes: {

@@ -7,7 +7,7 @@ export function Notices({ board }: { board: NoticeBoard }) {
   return (
     <div className="notices" role="log" aria-live="polite" aria-label="Notices">
       {notices.map(({ id, text }) => (
-        <p key={id} className="notice">
+        <p key={id} className="notice" data-testid="notice">
           {text}
         </p>
       ))}

@@ -1,17 +1,21 @@
-/** Inside the meeting: who is there, the controls, and what happens to the connection. */
-import { useRef, useState } from 'react';
+/** Inside the meeting: who is there, the panels beside them, and the controls below. */
+import { useState } from 'react';
+import { RequestError, refusal } from '../meeting/errors';
 import type { LocalMedia } from '../meeting/LocalMedia';
-import type { MeetingClient, MeetingState } from '../meeting/MeetingClient';
-import { DevicePickers } from './DevicePickers';
+import type { MeetingClient } from '../meeting/MeetingClient';
+import { Banners } from './Banners';
+import { Controls, type DialogName } from './Controls';
+import { BreakoutDialog } from './dialogs/BreakoutDialog';
+import { Devices } from './dialogs/Devices';
+import { MeetingSettings } from './dialogs/MeetingSettings';
 import { useSelected, useShortcuts, useStore } from './hooks';
-import { Icon } from './icons';
-import { MediaButtons } from './MediaButtons';
-import { meetingPath } from './meetingLink';
 import { Notices } from './Notices';
-import { People } from './People';
-import { RemoteAudio } from './RemoteAudio';
+import { ChatPanel } from './panels/ChatPanel';
+import { PeoplePanel } from './panels/PeoplePanel';
 import { RoundButton } from './RoundButton';
-import { Stage } from './Stage';
+import { RemoteAudio } from './stage/RemoteAudio';
+import { Stage } from './stage/Stage';
+import { type PanelName, TopBar } from './TopBar';
 
 interface Props {
   client: MeetingClient;
@@ -21,74 +25,53 @@ interface Props {
 }
 
 export function Room({ client, local, name }: Props) {
-  const state = useStore(client);
   const sharing = useSelected(local, ({ screen }) => screen.video !== null);
   const problem = useSelected(local, ({ audio, video }) => audio.problem ?? video.problem);
   const speakerId = useSelected(local, ({ chosen }) => chosen.audiooutput);
-  const [peopleShown, showPeople] = useState(false);
+  const [panel, showPanel] = useState<PanelName | null>(null);
+  const [dialog, showDialog] = useState<DialogName | null>(null);
+  const [messageTo, setMessageTo] = useState<string | null>(null);
   // What the lobby has said already need not be said again.
   const [known, setKnown] = useState(problem);
-  const settings = useRef<HTMLDialogElement>(null);
-  const leave = () => void client.leave();
   useShortcuts({
-    space: () => void local.toggle('audio'),
-    ctrlD: () => void local.toggle('video'),
-    ctrlE: leave,
+    space: () => client.own.toggle('audio'),
+    ctrlD: () => client.own.toggle('video'),
+    ctrlE: () => void client.leave(),
   });
-
-  const copyLink = async () => {
-    const link = location.origin + meetingPath(client.meetingId);
-    const copied = await navigator.clipboard?.writeText(link).then(
-      () => true,
-      () => false,
-    );
-    client.notices.post(copied ? 'The meeting’s link is copied' : `The meeting’s link: ${link}`);
+  const toPanel = (name: PanelName | null, to: string | null = null) => {
+    setMessageTo(to);
+    showPanel(name);
   };
-  const toggleScreen = () => {
-    if (sharing) return local.stopScreen();
-    local
-      .startScreen()
-      .catch(() => client.notices.post('Your screen could not be shared. Try again.'));
-  };
-  const count = Math.max(1, state.roster.participants.size);
+  const close = () => showDialog(null);
 
   return (
     <div className="room">
-      <header className="room-top">
-        <div className="room-title">
-          <h1>{state.title || 'Meeting'}</h1>
-          <Status phase={state.phase} />
-        </div>
-        <button type="button" className="button quiet small" onClick={() => void copyLink()}>
-          <Icon name="link" />
-          <span className="wide-only">Copy link</span>
-          <span className="visually-hidden narrow-only">Copy link</span>
-        </button>
-        <button
-          type="button"
-          className="button quiet small"
-          aria-expanded={peopleShown}
-          aria-controls="people"
-          onClick={() => showPeople(!peopleShown)}
-        >
-          <Icon name="people" />
-          <span data-testid="participant-count">{count}</span>
-          <span className="visually-hidden">
-            {count === 1 ? 'participant' : 'participants'}, show the list
-          </span>
-        </button>
-      </header>
-
-      <Banner state={state} />
+      <TopBar client={client} panel={panel} onPanel={toPanel} />
+      <Banners client={client} />
       <div className="room-middle">
-        <Stage client={client} local={local} state={state} name={name} />
-        {peopleShown && <People state={state} onClose={() => showPeople(false)} />}
+        <Stage client={client} local={local} name={name} />
+        {panel === 'people' && (
+          <PeoplePanel
+            client={client}
+            onMessage={(userId) => toPanel('chat', userId)}
+            onSettings={() => showDialog('settings')}
+            onClose={() => toPanel(null)}
+          />
+        )}
+        {panel === 'chat' && (
+          <ChatPanel client={client} to={messageTo} onClose={() => toPanel(null)} />
+        )}
       </div>
 
       {sharing && (
-        <p className="presenting">
+        <p className="presenting" data-testid="sharing-banner">
           You are sharing your screen
-          <button type="button" className="button small quiet" onClick={() => local.stopScreen()}>
+          <button
+            type="button"
+            className="button small quiet"
+            data-testid="stop-sharing"
+            onClick={() => local.stopScreen()}
+          >
             Stop sharing
           </button>
         </p>
@@ -99,74 +82,46 @@ export function Room({ client, local, name }: Props) {
           <RoundButton label="Close" icon="close" onPress={() => setKnown(problem)} />
         </div>
       )}
-      <footer className="controls" role="toolbar" aria-label="Meeting controls">
-        <MediaButtons local={local} />
-        {canShareScreen && (
-          <RoundButton
-            testId="screen-button"
-            label={sharing ? 'Stop sharing your screen' : 'Share your screen'}
-            icon="screen"
-            look={sharing ? 'active' : 'plain'}
-            pressed={sharing}
-            onPress={toggleScreen}
-          />
-        )}
-        <RoundButton
-          label="Devices"
-          icon="settings"
-          onPress={() => settings.current?.showModal()}
-        />
-        <RoundButton
-          testId="leave-button"
-          label="Leave"
-          icon="leave"
-          look="danger"
-          shortcut="Control+E"
-          onPress={leave}
-        />
-      </footer>
-
-      <dialog ref={settings} className="dialog" aria-labelledby="devices-title">
-        <form method="dialog">
-          <h2 id="devices-title">Devices</h2>
-          <DevicePickers local={local} />
-          <button type="submit" className="button primary">
-            Done
-          </button>
-        </form>
-      </dialog>
+      <Controls
+        client={client}
+        local={local}
+        onScreen={() => toggleScreen(client, local)}
+        onDialog={showDialog}
+      />
+      {dialog === 'devices' && <Devices local={local} onClose={close} />}
+      {dialog === 'settings' && <MeetingSettings client={client} onClose={close} />}
+      {dialog === 'breakouts' && <BreakoutDialog client={client} onClose={close} />}
       <Notices board={client.notices} />
-      <RemoteAudio remote={state.remote} speakerId={speakerId} />
+      <SpokenReactions client={client} />
+      <Sounds client={client} speakerId={speakerId} />
     </div>
   );
 }
 
-const canShareScreen = Boolean(navigator.mediaDevices?.getDisplayMedia);
+function toggleScreen(client: MeetingClient, local: LocalMedia): void {
+  const { notices } = client;
+  if (local.get().screen.video) local.stopScreen();
+  else if (client.screensAreTaken())
+    notices.post(refusal(new RequestError('SCREEN_SHARE_TAKEN', '')));
+  else {
+    local.startScreen().catch(() => notices.post('Your screen could not be shared. Try again.'));
+  }
+}
 
-const STATUS: Partial<Record<MeetingState['phase'], string>> = {
-  joining: 'Joining…',
-  joined: 'Connected',
-  reconnecting: 'Reconnecting…',
-};
-
-function Status({ phase }: { phase: MeetingState['phase'] }) {
+/** What floats over the tiles, for those who hear the page. */
+function SpokenReactions({ client }: { client: MeetingClient }) {
+  const reactions = useStore(client.reactions);
   return (
-    <p className={`status ${phase}`} role="status" data-testid="status" data-status={phase}>
-      {STATUS[phase]}
-    </p>
+    <div className="visually-hidden" role="log" aria-live="polite" aria-label="Reactions">
+      {reactions.map(({ id, name, emoji }) => (
+        <p key={id}>
+          {name}: {emoji}
+        </p>
+      ))}
+    </div>
   );
 }
 
-function Banner({ state }: { state: MeetingState }) {
-  const { phase, waitingFor } = state;
-  if (phase !== 'reconnecting' && !waitingFor) return null;
-  const doing = phase === 'joining' ? 'Joining' : 'Reconnecting';
-  return (
-    <p className="banner" role="alert">
-      <span className="spinner" aria-hidden="true" />
-      {waitingFor
-        ? `${doing}: waiting for ${waitingFor}…`
-        : 'The connection is gone. Reconnecting…'}
-    </p>
-  );
+function Sounds({ client, speakerId }: { client: MeetingClient; speakerId: string | undefined }) {
+  return <RemoteAudio remote={useStore(client.flow)} speakerId={speakerId} />;
 }

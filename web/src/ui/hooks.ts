@@ -1,5 +1,12 @@
 /** The few React hooks that several components share. */
-import { type RefObject, useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import {
+  type RefCallback,
+  useCallback,
+  useEffect,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from 'react';
 import type { Store } from '../meeting/Store';
 
 export function useStore<T>(store: Store<T>): T {
@@ -16,12 +23,10 @@ export interface Size {
   height: number;
 }
 
-/** An element's inner size in CSS pixels, followed as it changes. */
-export function useSize<E extends HTMLElement>(): [RefObject<E | null>, Size] {
-  const ref = useRef<E>(null);
+/** An element's inner size in CSS pixels, followed as it changes, comes and goes. */
+export function useSize<E extends HTMLElement>(): [RefCallback<E>, Size] {
   const [size, setSize] = useState<Size>({ width: 0, height: 0 });
-  useEffect(() => {
-    const element = ref.current;
+  const ref = useCallback((element: E | null) => {
     if (!element) return;
     const observer = new ResizeObserver(([entry]) => {
       if (entry) setSize({ width: entry.contentRect.width, height: entry.contentRect.height });
@@ -39,6 +44,16 @@ export function useTrack<E extends HTMLMediaElement>(track: MediaStreamTrack | n
     if (ref.current) ref.current.srcObject = track && new MediaStream([track]);
   }, [track]);
   return ref;
+}
+
+/** The time in ms since 1970, each second anew. */
+export function useNow(): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return now;
 }
 
 const INTERACTIVE = 'input, select, textarea, button, a, dialog, [contenteditable]';

@@ -10,12 +10,16 @@ from kcs_contracts.placement.client import Placement
 from kcs_contracts.placement.connection import connect
 from kcs_contracts.placement.errors import (
     MeetingFull,
+    MeetingIsLocked,
     MeetingIsOver,
     NoCapacity,
     NotInMeeting,
     PlacementError,
+    ScreensTaken,
     StaleEpoch,
+    WasRemoved,
 )
+from kcs_contracts.placement.limits import Refusal, Take
 from kcs_contracts.placement.models import (
     Hosted,
     Joined,
@@ -25,6 +29,7 @@ from kcs_contracts.placement.models import (
     Presence,
     Renewal,
     Strategy,
+    Waits,
 )
 
 __all__ = [
@@ -33,6 +38,7 @@ __all__ = [
     "Joined",
     "LostMeeting",
     "MeetingFull",
+    "MeetingIsLocked",
     "MeetingIsOver",
     "NoCapacity",
     "NodeLease",
@@ -41,8 +47,13 @@ __all__ = [
     "Placement",
     "PlacementError",
     "Presence",
+    "Refusal",
     "Renewal",
+    "ScreensTaken",
     "StaleEpoch",
     "Strategy",
+    "Take",
+    "Waits",
+    "WasRemoved",
     "connect",
 ]

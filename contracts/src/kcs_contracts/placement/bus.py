@@ -178,7 +178,8 @@ class Bus:
             published = PUBLISHED.validate_json(data)
         except ValidationError as error:
             # a newer replica's event, perhaps: what it changed is in the snapshot
-            log.warning("bus_message_unknown", meeting_id=meeting_id, error=str(error))
+            where = sorted({str(each["loc"][-1]) for each in error.errors(include_input=False)})
+            log.warning("bus_message_unknown", meeting_id=meeting_id, fields=where[:5])
             self._tell_gaps([meeting_id])
             return
         try:

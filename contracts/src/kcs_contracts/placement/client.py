@@ -1,12 +1,14 @@
 """The typed client of the placement functions."""
 
+from kcs_contracts.placement.controls import Controls
 from kcs_contracts.placement.homes import Homes
+from kcs_contracts.placement.limits import Limits
 from kcs_contracts.placement.nodes import Nodes
 from kcs_contracts.placement.people import People
 from kcs_contracts.placement.streams import Streams
 
 
-class Placement(Nodes, Homes, People, Streams):
+class Placement(Nodes, Homes, People, Controls, Streams, Limits):
     """Every placement function as a method; make it with `Placement(connect(url))`.
 
     `load()` once at the start. Safe to use from many tasks at once; a caller that is cancelled

@@ -4,7 +4,10 @@ PlacementError
 ├── NoCapacity      no node has room: try again later
 ├── MeetingIsOver   the meeting was ended
 ├── MeetingFull     the meeting has as many people as it may
+├── MeetingIsLocked nobody new comes in
+├── WasRemoved      a host removed that person
 ├── NotInMeeting    that participant is not in the meeting
+├── ScreensTaken    as many screens are shared as may be
 └── StaleEpoch      the meeting's media moved or was reset meanwhile
 
 Redis being away is redis-py's own `redis.exceptions.ConnectionError` or `TimeoutError`.
@@ -35,6 +38,27 @@ class MeetingFull(PlacementError):
 
     def __init__(self) -> None:
         super().__init__("the meeting is full")
+
+
+class MeetingIsLocked(PlacementError):
+    """A host locked the meeting."""
+
+    def __init__(self) -> None:
+        super().__init__("the meeting is locked")
+
+
+class WasRemoved(PlacementError):
+    """A host removed that person from the meeting."""
+
+    def __init__(self) -> None:
+        super().__init__("that person was removed from the meeting")
+
+
+class ScreensTaken(PlacementError):
+    """As many screens are shared as the meeting allows."""
+
+    def __init__(self) -> None:
+        super().__init__("as many screens are shared as may be")
 
 
 class NotInMeeting(PlacementError):

@@ -13,11 +13,31 @@ from typing import Any, TypeVar, cast
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from kcs_contracts.placement.errors import MeetingFull, MeetingIsOver, NotInMeeting, StaleEpoch
+from kcs_contracts.placement.errors import (
+    MeetingFull,
+    MeetingIsLocked,
+    MeetingIsOver,
+    NotInMeeting,
+    ScreensTaken,
+    StaleEpoch,
+    WasRemoved,
+)
 
 T = TypeVar("T")
 
-_PARTS = ("base", "choice", "meetings", "nodes", "people", "streams")
+_PARTS = (
+    "base",
+    "choice",
+    "meetings",
+    "nodes",
+    "live",
+    "people",
+    "waiting",
+    "presence",
+    "streams",
+    "controls",
+    "limits",
+)
 _FOLDER = files(__package__) / "library"
 SOURCE = "\n".join((_FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in _PARTS)
 
@@ -35,7 +55,10 @@ VERSION = _version(SOURCE)
 _REFUSALS = {
     "ended": MeetingIsOver,
     "full": MeetingFull,
+    "locked": MeetingIsLocked,
+    "removed": WasRemoved,
     "absent": NotInMeeting,
+    "screens": ScreensTaken,
     "stale": StaleEpoch,
 }
 
@@ -100,6 +123,11 @@ class Functions:
         self._running.discard(task)
         if not task.cancelled():
             task.exception()  # its caller may be gone: nobody else would look
+
+
+def pairs(flat: list[str]) -> dict[str, str]:
+    """A hash as Redis answers it: field, value, field, value."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 def _is_missing(error: ResponseError) -> bool:

@@ -5,12 +5,12 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from kcs_contracts.events import DomainEvent
-from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName
+from kcs_contracts.events import KEPT, PUBLISHED, News, Published
+from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName, ParticipantId
 from kcs_contracts.placement.errors import NoCapacity
-from kcs_contracts.placement.functions import Functions
+from kcs_contracts.placement.functions import Functions, pairs
 from kcs_contracts.placement.models import LostMeeting, Strategy
-from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot
+from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Waiting
 
 WARMUP_MS = 1500
 """A node renews each second: after this, a Redis that lost all knows again what nodes host."""
@@ -111,19 +111,25 @@ class Homes(Functions):
         await self._call("kcs_reset_media", meeting_id, node, epoch, generation, reason)
 
     async def end(
-        self, meeting_id: MeetingId, reason: Literal["ended_by_host", "expired", "deleted"]
+        self,
+        meeting_id: MeetingId,
+        reason: Literal["ended_by_host", "expired", "deleted", "idle", "breakout_closed"],
     ) -> bool:
         """Ends the meeting for all: publishes `MeetingEnded` and forgets everything about it.
 
-        For 24 h nobody can assign or join it. False when it was ended already.
+        For 24 h nobody can assign or join it, unless it is a breakout room that closed: that may
+        open again, and whoever was in it may come back to its main meeting within 30 s, whatever
+        holds there. False when it was ended already.
         """
         (ended,) = await self._call("kcs_end", meeting_id, reason)
         return bool(ended)
 
     async def snapshot(self, meeting_id: MeetingId) -> RoomSnapshot:
         """All of the meeting at one version; version 0 and empty when Redis knows nothing."""
-        version, generation, home, people, producers = await self._call("kcs_snapshot", meeting_id)
+        answer = await self._call("kcs_snapshot", meeting_id)
+        version, generation, home, people, producers, waiting, live, inside = answer
         found = [Participant.model_validate_json(text) for text in people]
+        queue = [Waiting.model_validate_json(text) for text in waiting]
         return RoomSnapshot(
             meeting_id=meeting_id,
             version=int(version),
@@ -131,16 +137,36 @@ class Homes(Functions):
             generation=Generation(int(generation)),
             participants=tuple(sorted(found, key=lambda p: (p.joined_at_ms, p.id))),
             producers=tuple(Producer.model_validate_json(text) for text in producers),
+            waiting=tuple(sorted(queue, key=lambda w: (w.since_ms, w.id))),
+            live=pairs(live),
+            inside={ParticipantId(who): MeetingId(room) for who, room in pairs(inside).items()},
         )
 
-    async def publish(self, meeting_id: MeetingId, event: DomainEvent) -> int:
-        """Publishes an event that changes no state (`ActiveSpeaker`); answers its version.
+    async def publish(self, meeting_id: MeetingId, event: News) -> int:
+        """Publishes an event that changes no state; answers its version.
 
         Raises:
             MeetingIsOver: it was ended.
         """
-        (version,) = await self._call("kcs_publish", meeting_id, event.model_dump_json())
+        kept = int(isinstance(event, KEPT))
+        (version,) = await self._call("kcs_publish", meeting_id, event.model_dump_json(), kept)
         return int(version)
+
+    async def kept_news(self, meeting_id: MeetingId, since: int) -> list[Published]:
+        """News of the last two minutes above that version, oldest first.
+
+        The last 200 at most, and the last MiB.
+        """
+        (texts,) = await self._call("kcs_kept_news", meeting_id, since)
+        return [PUBLISHED.validate_json(text) for text in reversed(texts)]
+
+    async def idle_meetings(self, limit: int = 20) -> list[MeetingId]:
+        """Meetings that were empty for as long as their settings allow: the caller ends them.
+
+        Each is answered again a minute later, should it not be ended by then.
+        """
+        (due,) = await self._call("kcs_idle_meetings", limit)
+        return [MeetingId(each) for each in due]
 
 
 def _assignment(meeting_id: MeetingId, answer: list[Any]) -> Assignment:

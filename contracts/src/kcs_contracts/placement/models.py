@@ -86,6 +86,13 @@ class Presence(NamedTuple):
     session: SessionId
 
 
+class Waits(NamedTuple):
+    """A join that has to wait for a host."""
+
+    version: int
+    """The meeting's version that includes it."""
+
+
 class Joined(Contract):
     """The outcome of a join."""
 

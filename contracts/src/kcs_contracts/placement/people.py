@@ -1,15 +1,17 @@
 """People: who is in a meeting, under which session, and until when."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
+from types import MappingProxyType
 from typing import Literal
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, SessionId
 from kcs_contracts.placement.functions import Functions
-from kcs_contracts.placement.models import Joined, Presence
+from kcs_contracts.placement.models import Joined, Presence, Waits
 from kcs_contracts.rooms import MediaKind, Participant, Producer
 
 PRESENCE_MS = 30_000
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class People(Functions):
@@ -25,19 +27,36 @@ class People(Functions):
         *,
         limit: int,
         presence_ms: int = PRESENCE_MS,
-    ) -> Joined:
-        """Lets the participant in and publishes `ParticipantJoined`.
+        live: Mapping[str, str] = _NOTHING,
+    ) -> Joined | Waits:
+        """Lets the participant in and publishes `ParticipantJoined`; or lets them wait.
 
         A participant who is in already is resumed, whatever the limit: under the same session
-        nothing is published, under another one `SessionReplaced`. Its producers stay.
+        nothing is published, under another one `SessionReplaced`, and with another name
+        `ParticipantChanged`. Its producers stay. Where the settings ask for a host's approval,
+        whoever is neither host nor co-host nor admitted waits (`WaitingJoined`). A role that was
+        given in the meeting stands above the participant's. A host who comes back takes over from
+        whoever was host in their place. Into a breakout room nobody comes whom its main meeting
+        would not let in.
+
+        Args:
+            live: fields of `Live` as JSON, for those that nobody has set yet; `record` is set
+                anew. Each that is set is told (`RoomChanged`), even if the join is refused.
 
         Raises:
-            MeetingFull: `limit` participants are in it.
+            MeetingFull: `limit` participants are in it or in its breakout rooms.
+            MeetingIsLocked: it is, and the participant is neither host nor co-host.
+            NotInMeeting: it is a breakout room, and in the main meeting they would have to wait.
+            WasRemoved: a host removed them.
             MeetingIsOver: it was ended.
         """
-        version, text, resumed, replaced, count = await self._call(
-            "kcs_join", meeting_id, participant.model_dump_json(), limit, presence_ms
+        fields = chain.from_iterable(live.items())
+        answer = await self._call(
+            "kcs_join", meeting_id, participant.model_dump_json(), limit, presence_ms, *fields
         )
+        if answer[0] == "waiting":
+            return Waits(int(answer[1]))
+        version, text, resumed, replaced, count = answer
         return Joined(
             version=int(version),
             participant=Participant.model_validate_json(text),
@@ -53,9 +72,11 @@ class People(Functions):
         session: SessionId,
         reason: Literal["left", "removed"] = "left",
     ) -> bool:
-        """Takes the participant and its producers out; publishes `ParticipantLeft` alone.
+        """Takes the participant and its producers out; publishes `ParticipantLeft`.
 
-        False, and nothing changed, when that session does not speak for it any more.
+        When that was the host, and the settings say so, `ParticipantChanged` tells who is host in
+        their place. Whoever waits is taken out of the queue. False when that session speaks for no
+        participant any more.
         """
         (left,) = await self._call("kcs_leave", meeting_id, participant_id, session, reason)
         return bool(left)
@@ -79,15 +100,19 @@ class People(Functions):
         *,
         epoch: Epoch,
         generation: Generation,
+        live: Mapping[str, str] = _NOTHING,
         presence_ms: int = PRESENCE_MS,
     ) -> bool:
         """Puts back a participant that a flushed Redis lost, as the replica remembers it.
 
         Publishes `ParticipantJoined`, and `ProducerOpened` for each producer unless the
-        meeting's media is known to be at another epoch or generation. `joined_at_ms` is kept and
-        no limit applies. False when another session speaks for it now.
+        meeting's media is known to be at another epoch or generation. What held in the meeting
+        (`live`) is put back where Redis does not know better. `joined_at_ms` is kept and no limit
+        applies. False when another session speaks for it now, or waits to be let in.
 
         Raises:
+            WasRemoved: a host removed them.
+            MeetingIsLocked: it is a breakout room that was closed.
             MeetingIsOver: it was ended.
         """
         (restored,) = await self._call(
@@ -97,6 +122,8 @@ class People(Functions):
             presence_ms,
             epoch,
             generation,
+            2 * len(live),
+            *chain.from_iterable(live.items()),
             *(producer.model_dump_json() for producer in producers),
         )
         return bool(restored)

@@ -11,9 +11,10 @@ class Streams(Functions):
     """The part of `Placement` about producers.
 
     The media flags of the participant follow: on while a producer of that source is there and
-    not paused. Each change is published after the producer's own event, as `MediaToggled`
-    (nothing more for `screen_sharing`: the producer's event tells it). A `MediaReset` clears the
-    producers and leaves the flags, as the people are about to send again.
+    not paused; a screen counts as shared from `start_screen` on, paused or not. Each change is
+    published after the producer's own event, as `MediaToggled`, or as `ParticipantChanged` for
+    `screen_sharing`. A `MediaReset` clears the producers and leaves the flags, as the people are
+    about to send again. What a host muted stays paused and off, whatever is asked for.
     """
 
     async def open_producer(
@@ -28,6 +29,7 @@ class Streams(Functions):
         Raises:
             NotInMeeting: the participant is not in the meeting.
             StaleEpoch: the media was reset or moved since it was opened at the node.
+            ScreensTaken: it is a screen, and as many are shared as may be.
         """
         (older,) = await self._call(
             "kcs_open_producer", meeting_id, producer.model_dump_json(), epoch, generation

@@ -50,6 +50,11 @@ def not_found(what: str, text_id: str = "") -> OperationFailed:
     return OperationFailed("NOT_FOUND", f"this participant has no such {what} {text_id}".rstrip())
 
 
+def over_limit(limit: int, what: str) -> OperationFailed:
+    """The participant has, or is being made, so many of them already."""
+    return OperationFailed("LIMIT", f"a participant has at most {limit} {what}")
+
+
 def node_error(error: Exception) -> NodeError:
     """What an operation's failure is to the caller; the unexpected is logged with its trace."""
     match error:

@@ -101,7 +101,7 @@ class ControlApi:
                 workers_alive=sum(slot.alive for slot in slots),
                 worker_restarts=sum(slot.restarts for slot in slots),
                 rooms=len(node.rooms),
-                participants=sum(len(room.participants) for room in node.rooms.values()),
+                participants=sum(1 for _ in node.participants()),
                 consumers=sum(slot.consumers for slot in slots),
             ),
         )

@@ -1,4 +1,7 @@
-"""How busy the node is: CPU of its own process and its workers, over the cores that it may use."""
+"""How busy the node is: CPU of its own process and its workers, over the cores that it may use.
+
+And what a process takes of the machine, for the metrics.
+"""
 
 import time
 from collections.abc import Iterable
@@ -18,6 +21,14 @@ def cpu_seconds(pid: int) -> float:
     except psutil.Error:
         return 0.0
     return float(times.user + times.system)
+
+
+def memory_bytes(pid: int) -> int:
+    """Resident memory of a process; 0 when it is gone."""
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 class CpuLoad:

@@ -1,12 +1,20 @@
 """Logs: one JSON object per line on stdout, the standard library's loggers included.
 
-Nothing that is logged holds ICE passwords, DTLS keys, SDP or tickets.
+INFO and above; what a single meeting does in detail goes to `MEETING` at debug level, which
+`Detail` alone uses, for the meetings that somebody looks into. Nothing that is logged holds
+ICE passwords, DTLS keys, SDP or tickets; what the lines look like, `kcs_contracts.logs` says.
 """
 
 import logging
 import sys
 
 import structlog
+
+from kcs_contracts.logs import in_metadata, nameless_traceback
+
+_MEETING = "kcs_sfu.meeting"
+MEETING: structlog.stdlib.BoundLogger = structlog.get_logger(_MEETING)
+"""Shows debug lines too."""
 
 
 def configure() -> None:
@@ -29,7 +37,8 @@ def configure() -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.dict_tracebacks,
+                structlog.processors.ExceptionRenderer(nameless_traceback),
+                in_metadata,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -37,5 +46,7 @@ def configure() -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    logging.getLogger(_MEETING).setLevel(logging.DEBUG)
     for noisy in ("asyncio", "uvicorn"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -20,6 +20,7 @@ import uvloop
 from pydantic import ValidationError
 
 from kcs_contracts.ids import BootId
+from kcs_contracts.logs import log_loop_error
 from kcs_contracts.placement import Placement, connect
 from kcs_sfu.agent import logs
 from kcs_sfu.agent.http import ControlApi
@@ -54,6 +55,7 @@ def main() -> None:
             _log.error("bad_setting", setting=name, error=problem["msg"])
         sys.exit(2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.get_loop().set_exception_handler(log_loop_error)
         sys.exit(runner.run(serve(settings)))
 
 
@@ -85,7 +87,13 @@ async def _run(node: Node) -> int:
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(work)
-                    for work in (keys.run(), node.lease.run(), node.reporter.run(), node.tend())
+                    for work in (
+                        keys.run(),
+                        node.lease.run(),
+                        node.reporter.run(),
+                        node.tend(),
+                        node.sweep.run(),
+                    )
                 ]
                 await _until_end(node, drain, stop)
                 for task in tasks:

@@ -1,26 +1,44 @@
-"""The node's Prometheus metrics, read from its state when they are scraped.
+"""The node's Prometheus metrics: its state, read when they are scraped, and its operations.
 
-No meeting, participant or stream id is a label: their number has no bound.
+`Quality` counts what media is like into the same registry. No meeting, participant or stream id
+is a label: their number has no bound. The process's own are called `process_...`.
 """
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    Counter,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from kcs_sfu.agent.load import cpu_seconds
+from kcs_sfu.agent.load import cpu_seconds, memory_bytes
 from kcs_sfu.agent.node import Node
+from kcs_sfu.mediasoup.worker import Worker
 
+# creation times: a series more for each, which Prometheus does not read; the function has no types
+disable_created_metrics()  # type: ignore[no-untyped-call]
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_OF_A_WORKER = {
+    "memory_bytes": "Resident memory of the worker's process.",
+    "routers": "Routers on the worker.",
+    "transports": "Transports on the worker, those between workers included.",
+    "producers": "Producers on the worker, those piped from another included.",
+    "consumers": "Consumers on the worker, those piped to another included.",
+}
 
 
 class Metrics:
-    """A registry of its own, so that a process may hold several nodes."""
+    """Of one node, made once: they go into the node's registry."""
 
     def __init__(self, node: Node):
-        self._registry = CollectorRegistry()
+        self._registry = node.registry
         self._registry.register(_NodeState(node))
+        ProcessCollector(registry=self._registry)
         self._operations = Counter(
             "kcs_sfu_operations",
             "Operations of the control API by outcome: ok or the error's code.",
@@ -51,7 +69,7 @@ class _NodeState(Collector):
 
     def collect(self) -> Iterator[Metric]:
         node = self._node
-        people = [who for room in node.rooms.values() for who in room.participants.values()]
+        people = list(node.participants())
         gauges = {
             "workers": ("Workers that run.", sum(slot.alive for slot in node.pool.slots)),
             "rooms": ("Rooms that are open.", len(node.rooms)),
@@ -67,10 +85,33 @@ class _NodeState(Collector):
         yield CounterMetricFamily(
             "kcs_sfu_worker_restarts", "Workers that died and were replaced.", value=restarts
         )
+        yield from self._workers()
+
+    def _workers(self) -> Iterator[Metric]:
         cpu = CounterMetricFamily(
             "kcs_sfu_worker_cpu_seconds", "CPU time of the worker's process.", labels=("worker",)
         )
-        for slot in node.pool.slots:
+        gauges = {
+            name: GaugeMetricFamily(f"kcs_sfu_worker_{name}", text, labels=("worker",))
+            for name, text in _OF_A_WORKER.items()
+        }
+        for slot in self._node.pool.slots:
             if slot.worker is not None and slot.alive:
-                cpu.add_metric((str(slot.index),), cpu_seconds(slot.worker.pid))
+                labels = (str(slot.index),)
+                cpu.add_metric(labels, cpu_seconds(slot.worker.pid))
+                for name, value in _held(slot.worker).items():
+                    gauges[name].add_metric(labels, value)
         yield cpu
+        yield from gauges.values()
+
+
+def _held(worker: Worker) -> dict[str, int]:
+    """What a worker holds, by the names of `_OF_A_WORKER`."""
+    transports = [t for router in worker.routers for t in router.transports.values()]
+    return {
+        "memory_bytes": memory_bytes(worker.pid),
+        "routers": len(worker.routers),
+        "transports": len(transports),
+        "producers": sum(len(t.producers) for t in transports),
+        "consumers": sum(len(t.consumers) for t in transports),
+    }

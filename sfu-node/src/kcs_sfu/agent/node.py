@@ -7,19 +7,24 @@ more about epochs: a room has one, and a higher one replaces the room.
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName
 from kcs_contracts.placement import Hosted, NodeLease, Placement
+from kcs_sfu.agent.detail import Detail
 from kcs_sfu.agent.errors import BatchRefused
 from kcs_sfu.agent.lease import Lease
 from kcs_sfu.agent.load import CpuLoad
+from kcs_sfu.agent.participant import Participant
+from kcs_sfu.agent.quality import Quality
 from kcs_sfu.agent.reporter import Reporter
 from kcs_sfu.agent.room import Room
 from kcs_sfu.agent.settings import Settings
+from kcs_sfu.agent.sweep import Sweep
 from kcs_sfu.agent.workers import WorkerPool, WorkerSlot
 from kcs_sfu.mediasoup.worker import WorkerSettings
 
@@ -34,6 +39,7 @@ class _Known:
     epoch: Epoch
     generation: Generation
     seen_at: float
+    detail: Detail
 
 
 class Node:
@@ -57,6 +63,10 @@ class Node:
         )
         self.reporter = Reporter(placement, self.name)
         self.lease = Lease(placement, self.name, boot, self._state, self._close_stale)
+        self.registry = CollectorRegistry()
+        """Of its own, so that a process may hold several nodes."""
+        self._quality = Quality(self.registry)
+        self.sweep = Sweep(self.participants, self._quality)
         self._cpu = CpuLoad()
         self._known: dict[MeetingId, _Known] = {}
 
@@ -70,7 +80,7 @@ class Node:
         """
         known = self._known.get(meeting_id)
         if known is None or known.epoch < epoch:
-            known = self._known[meeting_id] = _Known(epoch, Generation(0), 0.0)
+            known = self._known[meeting_id] = _Known(epoch, Generation(0), 0.0, Detail(meeting_id))
             self.close_room(meeting_id)
         elif known.epoch > epoch:
             raise BatchRefused(409, "STALE_EPOCH", f"the node knows epoch {known.epoch}")
@@ -88,17 +98,19 @@ class Node:
         """The meeting's room; a new one is usable when `Room.usable` returns."""
         room = self.rooms.get(meeting_id)
         if room is None:
-            epoch, generation = self.plane(meeting_id)
+            known = self._known[meeting_id]
             room = self.rooms[meeting_id] = Room(
                 meeting_id,
-                epoch,
-                generation,
+                known.epoch,
+                known.generation,
                 self.pool,
                 self.reporter,
-                self.settings.node.consumers_per_worker,
+                self.settings.node,
+                self._quality,
+                known.detail,
             )
             self.empty.clear()
-            _log.info("room_opened", meeting=meeting_id, epoch=epoch)
+            _log.info("room_opened", meeting_id=meeting_id, epoch=known.epoch)
         return room
 
     def close_room(self, meeting_id: MeetingId) -> None:
@@ -107,14 +119,23 @@ class Node:
         if room is None:
             return
         room.close()
-        _log.info("room_closed", meeting=meeting_id, epoch=room.epoch)
+        _log.info("room_closed", meeting_id=meeting_id, epoch=room.epoch)
         if not self.rooms:
             self.empty.set()
+
+    def participants(self) -> Iterator[Participant]:
+        """Everybody in all rooms."""
+        for room in self.rooms.values():
+            yield from room.participants.values()
 
     def plane(self, meeting_id: MeetingId) -> tuple[Epoch, Generation]:
         """Which media plane the meeting has here now; `enter` was called for it."""
         known = self._known[meeting_id]
         return known.epoch, known.generation
+
+    def detail(self, meeting_id: MeetingId) -> Detail:
+        """The meeting's detailed log; `enter` was called for it."""
+        return self._known[meeting_id].detail
 
     # --- life --------------------------------------------------------------------------------
 
@@ -146,11 +167,11 @@ class Node:
             if room.broken:
                 room.rebuild()
                 self._known[room.meeting_id].generation = room.generation
-                _log.warning("room_rebuilding", meeting=room.meeting_id, worker=slot.index)
+                _log.warning("room_rebuilding", meeting_id=room.meeting_id, worker=slot.index)
 
     def _close_stale(self, meeting_ids: Sequence[MeetingId]) -> None:
         for meeting_id in meeting_ids:
-            _log.info("room_moved_away", meeting=meeting_id)
+            _log.info("room_moved_away", meeting_id=meeting_id)
             self.close_room(meeting_id)
 
     def _state(self) -> tuple[NodeLease, Sequence[Hosted]]:
@@ -164,9 +185,13 @@ class Node:
             consumer_capacity=node.consumers_per_worker * node.workers,
             cpu=self._cpu.sample([os.getpid(), *workers]),
             consumers=sum(slot.consumers for slot in self.pool.slots),
+            egress_fraction=self._egress(node.egress_mbps),
         )
         hosted = [
             Hosted(meeting_id=room.meeting_id, epoch=room.epoch, generation=room.generation)
             for room in self.rooms.values()
         ]
         return lease, hosted
+
+    def _egress(self, limit_mbps: float) -> float:
+        return self.sweep.egress_bps / (limit_mbps * 1e6) if limit_mbps else 0.0

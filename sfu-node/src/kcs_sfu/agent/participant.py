@@ -5,10 +5,11 @@ closes by itself (a producer with its transport, a consumer with its producer) l
 by the driver's `Closed` event.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -16,10 +17,12 @@ from kcs_contracts.ids import ParticipantId, ProducerId
 from kcs_contracts.models import JsonObject
 from kcs_contracts.node_api import Direction
 from kcs_contracts.rooms import Source
-from kcs_sfu.agent.errors import OperationFailed, not_found
+from kcs_sfu.agent.connection import Connection
+from kcs_sfu.agent.errors import OperationFailed, not_found, over_limit
+from kcs_sfu.agent.priorities import Sender, priority
 from kcs_sfu.agent.router_span import RouterSpan
 from kcs_sfu.mediasoup.consumer import Consumer
-from kcs_sfu.mediasoup.errors import NotFoundError, UnsupportedError
+from kcs_sfu.mediasoup.errors import NotFoundError, ObjectClosed, UnsupportedError
 from kcs_sfu.mediasoup.events import Closed, DtlsStateChange, IceStateChange
 from kcs_sfu.mediasoup.producer import Producer
 from kcs_sfu.mediasoup.rtp_parameters import RtpCapabilities, RtpParameters
@@ -29,8 +32,6 @@ from kcs_sfu.mediasoup.webrtc_transport import WebRtcTransport
 if TYPE_CHECKING:
     from kcs_sfu.agent.room import Room
 
-MAX_PRODUCERS = 8
-MAX_CONSUMERS = 1000
 _INITIAL_OUTGOING_BPS = 1_500_000
 """Enough for the middle simulcast layer before the first bandwidth estimate."""
 _MAX_INCOMING_BPS = 6_000_000
@@ -47,6 +48,7 @@ class Participant:
         self._by_producer: dict[str, Consumer] = {}
         self._recv_span: RouterSpan | None = None
         self._opening: Counter[str] = Counter()
+        self._connections: dict[str, Connection] = {}
         self._disconnected_at: dict[str, float] = {}
         self._quiet = False
         """Whoever closes it knows: its producers' ends need no report."""
@@ -57,14 +59,16 @@ class Participant:
     async def create_transport(self, direction: Direction) -> WebRtcTransport:
         """A new transport of that direction; an older one is closed with all on it."""
         room = self._room
-        span = room.home if direction == "send" else await room.span_to_receive()
-        transport = await span.router.create_webrtc_transport(
-            webrtc_server=span.server,
-            enable_udp=True,
-            enable_tcp=True,
-            prefer_udp=True,
-            initial_available_outgoing_bitrate=_INITIAL_OUTGOING_BPS,
-        )
+        limit = room.settings.transports_per_participant
+        with self._room_for(len(self.transports), limit, "transports"):
+            span = room.home if direction == "send" else await room.span_to_receive()
+            transport = await span.router.create_webrtc_transport(
+                webrtc_server=span.server,
+                enable_udp=True,
+                enable_tcp=True,
+                prefer_udp=True,
+                initial_available_outgoing_bitrate=_INITIAL_OUTGOING_BPS,
+            )
         if self.closed:
             transport.close()
             raise not_found("participant", self.id)
@@ -74,6 +78,7 @@ class Participant:
             self._recv_span = span
         if older is not None:
             older.close()
+        self._connections[transport.id] = Connection(transport, room.quality.connection)
         transport.on(Closed, lambda _: self._transport_closed(direction, transport))
         transport.on(IceStateChange, lambda event: self._ice_changed(transport, event.state))
         transport.on(DtlsStateChange, lambda event: self._dtls_changed(transport, event.state))
@@ -83,8 +88,10 @@ class Participant:
 
     async def connect_transport(self, transport_id: str, dtls_parameters: JsonObject) -> None:
         """Gives the transport the client's DTLS role and fingerprints."""
-        parameters = cast(DtlsParameters, dtls_parameters)
-        await self.transport(transport_id).connect(dtls_parameters=parameters)
+        transport = self.transport(transport_id)
+        await transport.connect(dtls_parameters=cast(DtlsParameters, dtls_parameters))
+        if transport_id in self._connections:
+            self._connections[transport_id].begin()
 
     def transport(self, transport_id: str) -> WebRtcTransport:
         """The participant's transport of that id, or NOT_FOUND."""
@@ -105,21 +112,24 @@ class Participant:
     async def produce(
         self, transport_id: str | None, source: Source, rtp_parameters: JsonObject, paused: bool
     ) -> Producer:
-        """Opens a producer on the send transport."""
+        """Opens a producer on the send transport, paused if the participant is muted."""
         transport = self.transports.get("send")
         if transport is None or transport_id not in (None, transport.id):
             raise not_found("send transport", transport_id or "")
-        with self._room_for(len(self.producers), MAX_PRODUCERS, "producers"):
+        limit = self._room.settings.producers_per_participant
+        with self._room_for(len(self.producers), limit, "producers"):
             producer = await transport.produce(
                 kind=source.kind,
                 rtp_parameters=cast(RtpParameters, rtp_parameters),
-                paused=paused,
+                paused=paused or self._room.is_muted(self.id, source),
             )
         if producer.closed:
             raise not_found("send transport", transport.id)
         self.producers[producer.id] = producer
-        self._room.senders[producer.id] = self.id
+        self._room.senders[producer.id] = Sender(self.id, source)
         producer.on(Closed, partial(self._producer_closed, producer))
+        if not producer.paused and self._room.is_muted(self.id, source):
+            await producer.pause()  # muted while it was being opened
         if source is Source.MIC:
             await self._room.speakers.add(ProducerId(producer.id))
         return producer
@@ -131,24 +141,48 @@ class Participant:
         except KeyError:
             raise not_found("producer", producer_id) from None
 
+    async def resume_producer(self, producer_id: str) -> None:
+        """Lets it flow, or MUTED."""
+        producer = self.producer(producer_id)
+        if self._room.is_muted(self.id, self._room.senders[producer_id].source):
+            raise OperationFailed("MUTED", "the participant is muted")
+        await producer.resume()
+
+    async def mute(self, source: Source) -> None:
+        """Pauses all that it sends from there, also what is just being resumed."""
+        senders = self._room.senders
+        mine = [p for p in self.producers.values() if senders[p.id].source is source]
+        await asyncio.gather(*(_pause(producer) for producer in mine))
+
     # --- receiving ---------------------------------------------------------------------------
 
-    async def consume(self, producer_id: str, rtp_capabilities: JsonObject) -> Consumer:
-        """Opens a paused consumer, closing an older one of the same producer."""
+    async def consume(
+        self, producer_id: str, rtp_capabilities: JsonObject, paused: bool
+    ) -> Consumer:
+        """Opens a consumer, closing an older one of the same producer."""
         transport, span = self.transports.get("recv"), self._recv_span
         if transport is None or span is None:
             raise not_found("recv transport")
         if producer_id not in self._room.senders:
             raise OperationFailed("NOT_FOUND", f"no such producer in this room: {producer_id}")
         self._close_consumer_of(producer_id)
-        with self._room_for(len(self.consumers), MAX_CONSUMERS, "consumers"):
-            consumer = await self._open_consumer(transport, span, producer_id, rtp_capabilities)
+        limit = self._room.settings.consumers_per_participant
+        with self._room_for(len(self.consumers), limit, "consumers"):
+            consumer = await self._open_consumer(
+                transport, span, producer_id, rtp_capabilities, paused
+            )
         self._close_consumer_of(producer_id)  # one that came at the same time
         self.consumers[consumer.id] = self._by_producer[producer_id] = consumer
+        self.prioritize(producer_id)
         return consumer
 
     async def _open_consumer(
-        self, transport: WebRtcTransport, span: RouterSpan, producer_id: str, caps: JsonObject
+        self,
+        transport: WebRtcTransport,
+        span: RouterSpan,
+        producer_id: str,
+        caps: JsonObject,
+        paused: bool,
     ) -> Consumer:
         home = self._room.home
         piped = ProducerId(producer_id) if span is not home else None
@@ -156,7 +190,7 @@ class Participant:
             await span.pipe_in(home.router, piped)
         try:
             consumer = await transport.consume(
-                producer_id=producer_id, rtp_capabilities=cast(RtpCapabilities, caps), paused=True
+                producer_id=producer_id, rtp_capabilities=cast(RtpCapabilities, caps), paused=paused
             )
             if consumer.closed:
                 raise not_found("producer", producer_id)
@@ -187,6 +221,14 @@ class Participant:
         except KeyError:
             raise not_found("consumer of producer", producer_id) from None
 
+    def prioritize(self, producer_id: str) -> None:
+        """Gives its consumer of that producer, if it has one, the priority that is due now."""
+        consumer, sender = self._by_producer.get(producer_id), self._room.senders.get(producer_id)
+        if consumer is not None and sender is not None:
+            due = priority(sender, self._room.speaker)
+            if consumer.priority != due:
+                consumer.prioritize(due)
+
     # --- closing -----------------------------------------------------------------------------
 
     def close(self, *, quiet: bool = True) -> None:
@@ -208,7 +250,7 @@ class Participant:
     def _room_for(self, count: int, limit: int, what: str) -> Iterator[None]:
         """Counts what is being opened, so that a batch cannot pass the limit all at once."""
         if count + self._opening[what] >= limit:
-            raise OperationFailed("LIMIT", f"a participant has at most {limit} {what}")
+            raise over_limit(limit, what)
         self._opening[what] += 1
         try:
             yield
@@ -217,6 +259,7 @@ class Participant:
 
     def _transport_closed(self, direction: Direction, transport: WebRtcTransport) -> None:
         self._disconnected_at.pop(transport.id, None)
+        self._connections.pop(transport.id, None)
         if self.transports.get(direction) is transport:
             del self.transports[direction]
         if not self.transports and not self.closed and not transport.router.worker.closed:
@@ -238,11 +281,18 @@ class Participant:
             del self._by_producer[consumer.producer_id]
 
     def _ice_changed(self, transport: WebRtcTransport, state: str) -> None:
+        self._room.detail("ice", self.id, transport=transport.id, state=state)
         if state == "disconnected":
             self._disconnected_at[transport.id] = time.monotonic()
         else:
             self._disconnected_at.pop(transport.id, None)
 
     def _dtls_changed(self, transport: WebRtcTransport, state: str) -> None:
+        self._room.detail("dtls", self.id, transport=transport.id, state=state)
         if state in ("closed", "failed"):
             transport.close()  # it can never carry media again
+
+
+async def _pause(producer: Producer) -> None:
+    with suppress(ObjectClosed, NotFoundError):
+        await producer.pause()

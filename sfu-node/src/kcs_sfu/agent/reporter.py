@@ -4,18 +4,20 @@ Media never waits for Redis: reports go into a bounded queue and are dropped whe
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
 
-from kcs_contracts.events import ActiveSpeaker
+from kcs_contracts.events import ActiveSpeaker, AudioLevels
 from kcs_contracts.ids import Epoch, Generation, MeetingId, NodeName, ParticipantId, ProducerId
 from kcs_contracts.placement import Placement, PlacementError
 
 _log = structlog.get_logger(__name__)
 _QUEUE = 10_000
+_LEVELS_QUEUE = 100
+"""Levels are told only while the queue is short: late, they are of no use to anybody."""
 _CALL_S = 2.0
 _RESET_S = 1.0
 
@@ -31,6 +33,12 @@ class Reporter:
         """Somebody else speaks now, or nobody."""
         event = ActiveSpeaker(participant_id=participant_id)
         self._put(partial(self._placement.publish, meeting_id, event))
+
+    def levels(self, meeting_id: MeetingId, levels: Mapping[ParticipantId, int]) -> None:
+        """How loud the loudest are, in dBov; nobody is: empty."""
+        if self._queue.qsize() < _LEVELS_QUEUE:
+            event = AudioLevels(levels=dict(levels))
+            self._put(partial(self._placement.publish, meeting_id, event))
 
     def producer_closed(
         self, meeting_id: MeetingId, participant_id: ParticipantId, producer_id: ProducerId
@@ -54,7 +62,7 @@ class Reporter:
             async with asyncio.timeout(_RESET_S):
                 await self._placement.reset_media(meeting_id, self._node, epoch, generation)
         except (PlacementError, RedisError, OSError, TimeoutError) as error:
-            _log.warning("media_reset_not_told", meeting=meeting_id, error=str(error))
+            _log.warning("media_reset_not_told", meeting_id=meeting_id, error=str(error))
 
     async def run(self) -> None:
         """Sends reports, one after the other, until cancelled."""

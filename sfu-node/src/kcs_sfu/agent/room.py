@@ -1,8 +1,8 @@
 """One meeting's media on this node: a router, more when it is large, and who sends and receives.
 
 A room outlives its workers: when one of them dies, `rebuild` makes a new media plane of the next
-generation, in which every participant negotiates again. `Node` owns rooms; a room owns its
-routers, participants and the task that builds them.
+generation, in which every participant negotiates again; who is muted stays so. `Node` owns rooms;
+a room owns its routers, participants and the task that builds them.
 """
 
 import asyncio
@@ -12,10 +12,15 @@ from collections.abc import Coroutine
 import structlog
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, ProducerId
+from kcs_contracts.rooms import MediaKind, Source
+from kcs_sfu.agent.detail import Detail
 from kcs_sfu.agent.errors import OperationFailed
 from kcs_sfu.agent.participant import Participant
+from kcs_sfu.agent.priorities import Sender
+from kcs_sfu.agent.quality import Quality
 from kcs_sfu.agent.reporter import Reporter
 from kcs_sfu.agent.router_span import RouterSpan
+from kcs_sfu.agent.settings import NodeSettings
 from kcs_sfu.agent.speakers import SpeakerWatch
 from kcs_sfu.agent.workers import WorkerPool
 from kcs_sfu.mediasoup.errors import MediasoupError
@@ -24,6 +29,7 @@ _log = structlog.get_logger(__name__)
 _USABLE_S = 2.0
 """How long an operation waits for a room that is being built."""
 _RETRY_S = 0.05
+_MUTABLE: dict[MediaKind, Source] = {"audio": Source.MIC, "video": Source.CAMERA}
 
 
 class Room:
@@ -36,14 +42,20 @@ class Room:
         generation: Generation,
         pool: WorkerPool,
         reporter: Reporter,
-        consumers_per_worker: int,
+        settings: NodeSettings,
+        quality: Quality,
+        detail: Detail,
     ):
         self.meeting_id, self.epoch, self.generation = meeting_id, epoch, generation
+        self.settings, self.quality, self.detail = settings, quality, detail
         self.participants: dict[ParticipantId, Participant] = {}
-        self.senders: dict[str, ParticipantId] = {}
+        self.senders: dict[str, Sender] = {}
         """Producers of the room, and who sends them."""
+        self.speaker: ParticipantId | None = None
+        """Who spoke last: stays when nobody speaks."""
         self.empty_since: float | None = time.monotonic()
-        self._pool, self._reporter, self._limit = pool, reporter, consumers_per_worker
+        self._pool, self._reporter = pool, reporter
+        self._muted: set[tuple[ParticipantId, Source]] = set()
         self._spans: list[RouterSpan] = []
         self.speakers = self._new_speakers()
         self._usable, self._closed = asyncio.Event(), False
@@ -87,12 +99,12 @@ class Room:
 
     async def span_to_receive(self) -> RouterSpan:
         """The router for a new receiver: the home, or another worker's when the home is full."""
-        expected = max(1, len(self.senders))
+        expected, limit = max(1, len(self.senders)), self.settings.consumers_per_worker
         for span in self._spans:
-            if span.slot.consumers + expected <= self._limit:
+            if span.slot.consumers + expected <= limit:
                 return span
         slot, used = self._pool.least_loaded(), [span.slot for span in self._spans]
-        if slot is None or slot in used or slot.consumers + expected > self._limit:
+        if slot is None or slot in used or slot.consumers + expected > limit:
             return min(self._spans, key=lambda span: span.slot.consumers)
         generation = self.generation
         span = await RouterSpan.open(slot)
@@ -119,6 +131,29 @@ class Room:
         if not self.participants:
             self.empty_since = time.monotonic()
 
+    async def set_muted(self, participant_id: ParticipantId, kind: MediaKind, muted: bool) -> None:
+        """Mutes a participant's microphone or camera, also one to come, or lifts that."""
+        source = _MUTABLE[kind]
+        if not muted:
+            self._muted.discard((participant_id, source))
+            return
+        self._muted.add((participant_id, source))
+        participant = self.participants.get(participant_id)
+        if participant is not None:
+            await participant.mute(source)
+
+    def is_muted(self, participant_id: ParticipantId, source: Source) -> bool:
+        """Whether what it sends from there must be paused."""
+        return (participant_id, source) in self._muted
+
+    def dismiss(self, participant_id: ParticipantId) -> None:
+        """The participant left the meeting: its media closes, and it is not muted any more."""
+        for source in _MUTABLE.values():
+            self._muted.discard((participant_id, source))
+        participant = self.participants.get(participant_id)
+        if participant is not None:
+            participant.close()
+
     def producer_gone(
         self, participant_id: ParticipantId, producer_id: ProducerId, report: bool
     ) -> None:
@@ -136,6 +171,28 @@ class Room:
         """Closes all; nothing is reported: whoever closes a room knows."""
         self._closed = True
         self._close_media()
+
+    # --- who speaks --------------------------------------------------------------------------
+
+    def _new_speakers(self) -> SpeakerWatch:
+        return SpeakerWatch(
+            self._sender_of,
+            self._speaker_changed,
+            lambda levels: self._reporter.levels(self.meeting_id, levels),
+        )
+
+    def _sender_of(self, producer_id: str) -> ParticipantId | None:
+        sender = self.senders.get(producer_id)
+        return sender and sender.participant_id
+
+    def _speaker_changed(self, who: ParticipantId | None) -> None:
+        if who is not None:
+            cameras = [Sender(each, Source.CAMERA) for each in (self.speaker, who) if each]
+            self.speaker = who
+            for producer_id in [id_ for id_, sender in self.senders.items() if sender in cameras]:
+                for participant in self.participants.values():
+                    participant.prioritize(producer_id)
+        self._reporter.speaker(self.meeting_id, who)
 
     # --- building ----------------------------------------------------------------------------
 
@@ -159,15 +216,10 @@ class Room:
                     span.close()
                 if not isinstance(error, MediasoupError):
                     raise
-                _log.warning("room_build_failed", meeting=self.meeting_id, error=str(error))
+                _log.warning("room_build_failed", meeting_id=self.meeting_id, error=str(error))
                 await asyncio.sleep(_RETRY_S)
             else:
                 return span
-
-    def _new_speakers(self) -> SpeakerWatch:
-        return SpeakerWatch(
-            self.senders.get, lambda who: self._reporter.speaker(self.meeting_id, who)
-        )
 
     def _close_media(self) -> None:
         for task in self._tasks:
@@ -189,7 +241,7 @@ class Room:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("room_task_failed", meeting=self.meeting_id, exc_info=error)
+            _log.error("room_task_failed", meeting_id=self.meeting_id, exc_info=error)
 
 
 def _rebuilding() -> OperationFailed:

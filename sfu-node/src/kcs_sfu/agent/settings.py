@@ -42,6 +42,14 @@ class NodeSettings(_Group):
     """The worker's binary; None: `MEDIASOUP_WORKER_BIN`, else the cache that `make run` fills."""
     consumers_per_worker: int = Field(default=500, ge=1)
     """Consumers that a worker carries: the node's capacity, and where a room spans to another."""
+    egress_mbps: float = Field(default=0, ge=0)
+    """What the node's network carries out, in Mbit/s: it counts as load. 0: no limit."""
+    transports_per_participant: int = Field(default=8, ge=4)
+    """Transports of one participant: two that live, and those that are being made instead."""
+    producers_per_participant: int = Field(default=8, ge=1)
+    """Streams that one participant may send."""
+    consumers_per_participant: int = Field(default=1000, ge=1)
+    """Streams that one participant may receive."""
     idle_room_seconds: float = Field(default=60, gt=0)
     """A room that is empty for so long closes."""
     idle_transport_seconds: float = Field(default=30, gt=0)

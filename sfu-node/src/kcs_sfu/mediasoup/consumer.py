@@ -153,13 +153,19 @@ class Consumer(Entity):
 
     async def set_priority(self, priority: int) -> None:
         """Who gets bandwidth first when it is short: 1 (default) to 255 (first)."""
-        reply = await self._request(
-            Method.CONSUMER_SET_PRIORITY,
-            Body.Consumer_SetPriorityRequest,
-            build(SetPriorityRequestT, priority=priority),
-        )
-        field = flat.slots(reply.buf, reply.pos)[0]
-        self.priority = reply.buf[reply.pos + field] if field else 0
+        self._check_open()
+        request_id, frame = self._priority_request(priority)
+        buf, pos = await self._channel.send(request_id, Method.CONSUMER_SET_PRIORITY, frame)
+        field = flat.slots(buf, pos)[0]
+        self.priority = buf[pos + field] if field else 0
+
+    def prioritize(self, priority: int) -> None:
+        """set_priority() without waiting, for many at once; one that is closed is left alone."""
+        if self._closed or self._channel.closed:
+            return
+        request_id, frame = self._priority_request(priority)
+        self._channel.send_and_forget(request_id, Method.CONSUMER_SET_PRIORITY, frame)
+        self.priority = priority
 
     async def unset_priority(self) -> None:
         """Back to the default."""
@@ -220,6 +226,22 @@ class Consumer(Entity):
                     plain(trace.info) if trace.info is not None else {},
                 )
             )
+
+    def _priority_request(self, priority: int) -> tuple[int, bytes]:
+        method = Method.CONSUMER_SET_PRIORITY
+        request_id = self._channel.next_id()
+        frame = TEMPLATES.render(
+            (method, priority),
+            (request_id.to_bytes(4, "little"), self._raw_id),
+            lambda v: encode_request(
+                int.from_bytes(v[0], "little"),
+                method,
+                v[1].decode(),
+                Body.Consumer_SetPriorityRequest,
+                build(SetPriorityRequestT, priority=priority),
+            ),
+        )
+        return request_id, frame
 
     def _producer_paused(self, paused: bool) -> None:
         if self.producer_paused == paused:

@@ -13,7 +13,8 @@ transport; the session is forgotten at once.
 # mypy: disable-error-code="no-untyped-call"
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import engineio
@@ -21,6 +22,7 @@ from engineio import async_socket, exceptions, payload
 from starlette.types import Receive, Scope, Send
 
 from kcs_signaling.adapters import packets
+from kcs_signaling.adapters.addresses import Network, client_address
 from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.websockets import Link, link_of
 from kcs_signaling.metrics import SOCKETS_REFUSED
@@ -43,8 +45,10 @@ class Socket(async_socket.AsyncSocket):
 
     server: "Engine"
 
-    def __init__(self, server: "Engine", sid: str):
+    def __init__(self, server: "Engine", sid: str, address: str):
         super().__init__(server, sid)
+        self.address = address
+        """The client's, as limits count it, when the session began."""
         self._waits_for_pong = True  # the first ping is due
         self._link: Link | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -204,8 +208,10 @@ class Engine(engineio.AsyncServer):
         allow_missing_origin: bool,
         max_message_bytes: int,
         connect_timeout_s: float,
+        trusted_proxies: Sequence[Network],
     ):
         super().__init__(
+            logger=logging.getLogger("engineio"),  # else it adds a handler of its own
             async_mode="asgi",
             ping_interval=25,
             ping_timeout=20,
@@ -220,6 +226,7 @@ class Engine(engineio.AsyncServer):
         self.connect_timeout_s = connect_timeout_s
         self._origins = frozenset(origin.encode() for origin in allowed_origins)
         self._allow_missing_origin = allow_missing_origin
+        self._trusted_proxies = trusted_proxies
         self.sockets: dict[str, Socket] = {}
 
     async def handle_request(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -243,7 +250,8 @@ class Engine(engineio.AsyncServer):
         if jsonp_index is not None:
             return self._bad_request("JSONP is not served")
         sid = self.generate_id()
-        socket = self.sockets[sid] = Socket(self, sid)
+        address = client_address(environ["asgi.scope"], self._trusted_proxies)
+        socket = self.sockets[sid] = Socket(self, sid, address)
         hello = {
             "sid": sid,
             "upgrades": self._upgrades(sid, transport),

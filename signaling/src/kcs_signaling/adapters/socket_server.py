@@ -12,7 +12,8 @@ empty. So handlers of a peer never run at once, and whoever says `leave` and han
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
@@ -30,6 +31,8 @@ _END = Message(Kind.DISCONNECT, "", None, None)
 _CLOSE_TIMEOUT_S = 2.0
 
 P = TypeVar("P")
+Work = Callable[[], Awaitable[None]]
+"""What the server itself does in a socket's turn; it must not raise."""
 
 
 class ConnectRefused(Exception):
@@ -44,6 +47,11 @@ class Connection:
         self.namespace = namespace
         self._session = session
 
+    @property
+    def address(self) -> str:
+        """The client's, as limits count it."""
+        return self._session.socket.address
+
     def write(self, packet: Packet) -> None:
         """Sends a packet that others may get too."""
         self._session.socket.write(packet)
@@ -51,6 +59,17 @@ class Connection:
     def emit(self, name: str, payload: object) -> None:
         """Sends an event to this socket alone."""
         self._session.socket.write(packets.event(self.namespace, name, payload))
+
+    def run(self, work: Work) -> None:
+        """Does something for this client in its turn, after the commands that wait; nothing if it
+        is gone by then, so that nobody comes into a room who can never leave it."""
+
+        async def in_turn() -> None:
+            joined = self._session.joined.get(self.namespace)
+            if joined is not None and joined.connection is self:
+                await work()
+
+        self._session.put(in_turn)
 
     def close(self) -> None:
         """Takes the client out for good: it is told that the server wanted it so."""
@@ -96,9 +115,10 @@ class Session:
     def __init__(self, socket: Socket):
         self.socket = socket
         self.joined: dict[str, _Joined[Any]] = {}
-        self.inbox: deque[Message] = deque()
+        self.inbox: deque[Message | Work] = deque()
         self.worker: asyncio.Task[None] | None = None
         self.deadline: asyncio.TimerHandle | None = None
+        self.put: Callable[[Message | Work], None] = self.inbox.append
 
 
 class SocketServer:
@@ -115,6 +135,7 @@ class SocketServer:
             allow_missing_origin=settings.http.allow_missing_origin,
             max_message_bytes=settings.socket.max_message_bytes,
             connect_timeout_s=self._connect_timeout_s,
+            trusted_proxies=settings.http.trusted_proxies,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -137,7 +158,8 @@ class SocketServer:
 
     def opened(self, socket: Socket) -> None:
         """A session begins; it has 2 s to connect to a namespace."""
-        socket.owner = Session(socket)
+        socket.owner = session = Session(socket)
+        session.put = partial(self._put, session)
         self._start_deadline(socket.owner)
 
     def received(self, socket: Socket, text: str) -> None:
@@ -164,7 +186,7 @@ class SocketServer:
 
     # --- in order -----------------------------------------------------------------------------
 
-    def _put(self, session: Session, message: Message) -> None:
+    def _put(self, session: Session, message: Message | Work) -> None:
         session.inbox.append(message)
         if session.worker is None:
             session.worker = asyncio.create_task(self._work(session))
@@ -175,20 +197,26 @@ class SocketServer:
         try:
             while session.inbox:
                 message = session.inbox.popleft()
-                if message.kind is Kind.EVENT:
-                    await self._event(session, message)
-                elif message.kind is Kind.CONNECT:
-                    self._connect(session, message)
-                elif message.kind is Kind.DISCONNECT:
-                    await self._disconnect(session, message)
-                # ACK and CONNECT_ERROR: nobody asked for them
+                try:
+                    await self._take(session, message)
+                except Exception:  # the loop goes on: it has to come to the socket's end
+                    _log.exception("socket_worker_failed")
+                    session.socket.refuse("malformed")
                 if session.inbox:
                     await asyncio.sleep(0)  # what never waits, as errors, must not hold others up
-        except Exception:
-            _log.exception("socket_worker_failed")
-            session.socket.refuse("malformed")
         finally:
             session.worker = None
+
+    async def _take(self, session: Session, message: Message | Work) -> None:
+        if not isinstance(message, Message):
+            await message()
+        elif message.kind is Kind.EVENT:
+            await self._event(session, message)
+        elif message.kind is Kind.CONNECT:
+            self._connect(session, message)
+        elif message.kind is Kind.DISCONNECT:
+            await self._disconnect(session, message)
+        # ACK and CONNECT_ERROR: nobody asked for them
 
     async def _event(self, session: Session, message: Message) -> None:
         joined = session.joined.get(message.namespace)

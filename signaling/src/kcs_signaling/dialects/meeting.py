@@ -6,163 +6,38 @@ mediasoup-client.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Literal
 
-from kcs_contracts.events import (
-    ActiveSpeaker,
-    DomainEvent,
-    MediaReset,
-    MediaToggled,
-    MeetingEnded,
-    ParticipantJoined,
-    ParticipantLeft,
-    ProducerClosed,
-    ProducerOpened,
-    ProducerPaused,
-)
-from kcs_contracts.ids import MediaIdText, MeetingId, MeetingIdText, UserIdText
+from kcs_contracts import protocol
+from kcs_contracts.events import DomainEvent
+from kcs_contracts.ids import MeetingId
 from kcs_contracts.models import JsonObject
-from kcs_contracts.rooms import MediaKind, Participant, Producer, Source
+from kcs_contracts.node_api import TransportCreated
+from kcs_contracts.protocol import chat, media, people, room
+from kcs_contracts.protocol.views import Consumer, MeetingNamed, Message, Transport
 from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.packets import event as event_packet
 from kcs_signaling.adapters.socket_server import Connection
-from kcs_signaling.dialects.table import (
-    Command,
-    Dialect,
-    DisplayName,
-    Event,
-    Payload,
-    RoleText,
-    SocketPeer,
-    SourceText,
-    others,
-)
-from kcs_signaling.errors import InvalidRequest
+from kcs_signaling.dialects import views
+from kcs_signaling.dialects.breakout_calls import call_into_rooms
+from kcs_signaling.dialects.commands import SHARED
+from kcs_signaling.dialects.rendering import reached, rendered
+from kcs_signaling.dialects.table import Answered, Command, Dialect, Handlers, SocketPeer
+from kcs_signaling.dialects.welcome import ice_servers, recent_messages, welcome
+from kcs_signaling.errors import InvalidRequest, SignalingError
 from kcs_signaling.identity import Identity
-from kcs_signaling.rooms.peer import Peer, Room
-from kcs_signaling.rooms.permissions import SENDING, Action
-from kcs_signaling.service.media import Layer
-from kcs_signaling.service.rooms import Entrance, JoinRequest
-from kcs_signaling.tokens import meeting_token_expiry
+from kcs_signaling.rooms.peer import Peer, Room, Seat
+from kcs_signaling.service.media import Subscription
+from kcs_signaling.service.rooms import JoinRequest
 
-
-class RoomCreate(Payload):
-    meeting_id: MeetingIdText
-    user_id: UserIdText | None = None
-    role: RoleText | None = None
-
-
-class RoomJoin(RoomCreate):
-    display_name: DisplayName | None = None
-
-
-class RoomLeave(Payload):
-    meeting_id: MeetingIdText
-    user_id: UserIdText | None = None
-
-
-class TransportCreate(Payload):
-    meeting_id: MeetingIdText
-    direction: Literal["send", "recv"]
-
-
-class TransportConnect(Payload):
-    transport_id: MediaIdText
-    dtls_parameters: JsonObject
-
-
-class TransportNamed(Payload):
-    transport_id: MediaIdText
-
-
-class IceRefresh(Payload):
-    meeting_id: MeetingIdText
-
-
-class ProduceRequest(Payload):
-    transport_id: MediaIdText
-    kind: Literal["audio", "video", "screen"]
-    rtp_parameters: JsonObject
-    source: SourceText | None = None
-    paused: bool = False
-
-    @property
-    def media_source(self) -> Source:
-        """What is sent; the guide's kind `screen` is a source here.
-
-        Raises:
-            InvalidRequest: kind and source do not agree.
-        """
-        usual = {"audio": Source.MIC, "video": Source.CAMERA, "screen": Source.SCREEN}[self.kind]
-        source = self.source or usual
-        kinds = (source.kind, "screen") if source is Source.SCREEN else (source.kind,)
-        if self.kind not in kinds:
-            raise InvalidRequest(f"source: {source.value} is not {self.kind}")
-        return source
-
-
-class ProducerNamed(Payload):
-    producer_id: MediaIdText
-
-
-class ConsumeRequest(Payload):
-    producer_id: MediaIdText
-    rtp_capabilities: JsonObject | None = None
-
-
-class ConsumerNamed(Payload):
-    consumer_id: MediaIdText
-
-
-class MediaToggle(Payload):
-    meeting_id: MeetingIdText
-    kind: MediaKind
-    enabled: bool
-
-
-class QualityChange(Payload):
-    producer_id: MediaIdText
-    layer: Layer
+handlers = Handlers(SHARED)
 
 
 class MeetingDialect(Dialect[SocketPeer]):
     """The architecture guide's clients, and our own web client."""
 
-    name = "/meeting"
+    events = protocol.MEETING
+    handlers = handlers
     label = "meeting"
-
-    def events(self) -> Sequence[Event[SocketPeer, Any]]:
-        receive = Action.RECEIVE
-        return (
-            Event("room:create", RoomCreate, self._create, emits="room:created"),
-            Event("room:join", RoomJoin, self._join, emits="room:joined"),
-            Event("room:leave", RoomLeave, self._leave),
-            Event(
-                "transport:create",
-                TransportCreate,
-                self._create_transport,
-                lambda p: _USING[p.direction],
-                emits="transport:created",
-            ),
-            Event("transport:connect", TransportConnect, self._connect_transport, receive),
-            Event("transport:restart-ice", TransportNamed, self._restart_ice, receive),
-            Event("ice:refresh", IceRefresh, self._refresh_ice, receive),
-            Event(
-                "produce",
-                ProduceRequest,
-                self._produce,
-                lambda p: SENDING[p.media_source],
-                emits="producer:created",
-            ),
-            Event("produce:close", ProducerNamed, self._close_producer, receive),
-            Event("consume", ConsumeRequest, self._consume, receive, emits="consumer:created"),
-            Event("consumer:resume", ConsumerNamed, self._resume_consumer, receive),
-            Event("consumer:pause", ConsumerNamed, self._pause_consumer, receive),
-            Event("consumer:close", ConsumerNamed, self._close_consumer, receive),
-            Event("media:toggle", MediaToggle, self._toggle, lambda p: _SWITCHING[p.kind]),
-            Event("quality:change", QualityChange, self._change_quality, receive),
-        )
 
     def make_peer(self, identity: Identity, connection: Connection) -> SocketPeer:
         return SocketPeer(identity, connection, self)
@@ -179,232 +54,256 @@ class MeetingDialect(Dialect[SocketPeer]):
             peer.connection.emit("room:error", {"meeting_id": meeting_id, **told})
 
     def refusal(self, peer: SocketPeer, code: str, message: str) -> Packet:
+        """See `Namespace`."""
         told = {"meeting_id": _meeting_of(peer), "code": code, "error": message, "event": None}
         return event_packet(self.name, "room:error", told)
 
-    # --- commands -----------------------------------------------------------------------------
+    async def come_in(
+        self,
+        peer: SocketPeer,
+        wanted: JoinRequest,
+        directions: Sequence[str] = (),
+    ) -> Answered:
+        """Joins, and answers with the room; or says that the peer waits."""
+        peer.wants_in = wanted
+        entrance = await self.services.rooms.join(peer, wanted)
+        if entrance is None:
+            waits: room.RoomWaiting = {"meeting_id": wanted.meeting_id, "waiting": True}
+            return Answered(waits, emits="room:waiting")
+        seat = entrance.seat
+        since = wanted.since if entrance.resumed else None  # else it is of another room or stay
+        try:
+            transports = await self._transports(peer, directions)
+            messages = await recent_messages(self.services, peer)
+            news = await self.services.rooms.missed(seat, since)
+            # From here to `go_on` nothing awaits: the answer is the state as the bus goes on.
+            answer = welcome(
+                self.services,
+                peer,
+                seat,
+                messages=messages,
+                transports=transports,
+                resumed=entrance.resumed,
+            )
+        except BaseException:
+            self.services.rooms.settle(peer, seat)
+            raise
 
-    async def _create(self, peer: SocketPeer, request: RoomCreate) -> JsonObject:
-        wanted = JoinRequest(request.meeting_id, request.user_id, None, request.role)
-        meeting = await self.rooms.create(peer.identity, wanted)
-        config = {
-            "display_name": meeting.display_name,
-            "max_participants": meeting.max_participants,
-            "default_role": meeting.default_role,
-        }
-        return {"meeting_id": meeting.id, "room_id": meeting.id, "config": config}
+        def go_on() -> None:
+            self.services.rooms.settle(peer, seat, news)
+            call_into_rooms(self, seat.room, [peer])
 
-    async def _join(self, peer: SocketPeer, request: RoomJoin) -> JsonObject:
-        wanted = JoinRequest(
-            request.meeting_id, request.user_id, request.display_name, request.role
-        )
-        entrance = await self.rooms.join(peer, wanted)
-        # From here to the return nothing awaits: the answer is the state as the bus goes on.
-        return self._welcome(peer, entrance)
+        return Answered(answer, emits="room:joined", then=go_on)
 
-    def _welcome(self, peer: SocketPeer, entrance: Entrance) -> JsonObject:
-        meeting, seat = entrance.meeting, entrance.seat
-        state, who = seat.room.state, seat.participant
-        until = meeting_token_expiry(meeting, datetime.now(UTC).timestamp())
-        person = peer.identity.model_copy(update={"user_name": who.display_name})
-        return {
-            "meeting_id": meeting.id,
-            "user_id": who.id,
-            "your_role": who.role,
-            "display_name": who.display_name,
-            "participants": [_participant(each) for each in state.participants.values()],
-            "producers": [
-                _producer(each)
-                for each in state.producers.values()
-                if each.participant_id != who.id
-            ],
-            "rtp_capabilities": seat.room.rtp_capabilities,
-            **self._ice_servers(peer),
-            "settings": {
-                "max_participants": meeting.max_participants,
-                "default_role": meeting.default_role,
-                "display_name": meeting.display_name,
-            },
-            "version": state.version,
-            "resume_token": self.tokens.meeting(meeting.id, person, who.role, expires_at=until),
-            "resumed": entrance.resumed,
-            "media": {"epoch": state.epoch, "generation": state.generation},
-        }
-
-    async def _leave(self, peer: SocketPeer, request: RoomLeave) -> JsonObject:
-        if request.user_id not in (None, peer.identity.user_id):
-            raise InvalidRequest("user_id: you can leave for yourself alone")
-        return {"meeting_id": await self.rooms.leave(peer, request.meeting_id)}
-
-    async def _create_transport(self, peer: SocketPeer, request: TransportCreate) -> JsonObject:
-        made = await self.media.create_transport(peer, request.direction)
-        return {
-            "transport_id": made.transport_id,
-            "direction": made.direction,
-            "ice_parameters": made.ice_parameters,
-            "ice_candidates": made.ice_candidates,
-            "dtls_parameters": made.dtls_parameters,
-            **self._ice_servers(peer),
-        }
-
-    async def _connect_transport(self, peer: SocketPeer, request: TransportConnect) -> JsonObject:
-        await self.media.connect_transport(peer, request.transport_id, request.dtls_parameters)
-        return {"transport_id": request.transport_id}
-
-    async def _restart_ice(self, peer: SocketPeer, request: TransportNamed) -> JsonObject:
-        parameters = await self.media.restart_ice(peer, request.transport_id)
-        return {"transport_id": request.transport_id, "ice_parameters": parameters}
-
-    async def _refresh_ice(self, peer: SocketPeer, request: IceRefresh) -> JsonObject:
-        return self._ice_servers(peer)
-
-    def _ice_servers(self, peer: SocketPeer) -> JsonObject:
-        """With credentials that the client renews before they end (`ice:refresh`)."""
-        ice = self.turn.for_user(peer.identity.user_id)
-        return {"ice_servers": ice.servers, "ice_ttl_seconds": ice.ttl_seconds}
-
-    async def _produce(self, peer: SocketPeer, request: ProduceRequest) -> JsonObject:
-        producer = await self.media.produce(
-            peer,
-            request.media_source,
-            request.rtp_parameters,
-            transport_id=request.transport_id,
-            paused=request.paused,
-        )
-        return {"producer_id": producer.id, "kind": producer.kind, "source": producer.source}
-
-    async def _close_producer(self, peer: SocketPeer, request: ProducerNamed) -> JsonObject:
-        await self.media.close_producer(peer, request.producer_id)
-        return {"producer_id": request.producer_id}
-
-    async def _consume(self, peer: SocketPeer, request: ConsumeRequest) -> JsonObject:
-        made = await self.media.consume(peer, request.producer_id, request.rtp_capabilities)
-        return {
-            "consumer_id": made.consumer.consumer_id,
-            "producer_id": made.producer.id,
-            "user_id": made.producer.participant_id,
-            "kind": made.consumer.kind,
-            "source": made.producer.source,
-            "type": made.consumer.type,
-            "rtp_parameters": made.consumer.rtp_parameters,
-            "producer_paused": made.consumer.producer_paused,
-        }
-
-    async def _resume_consumer(self, peer: SocketPeer, request: ConsumerNamed) -> JsonObject:
-        await self.media.resume_consumer(peer, request.consumer_id)
-        return {"consumer_id": request.consumer_id}
-
-    async def _pause_consumer(self, peer: SocketPeer, request: ConsumerNamed) -> JsonObject:
-        await self.media.pause_consumer(peer, request.consumer_id)
-        return {"consumer_id": request.consumer_id}
-
-    async def _close_consumer(self, peer: SocketPeer, request: ConsumerNamed) -> JsonObject:
-        await self.media.close_consumer(peer, request.consumer_id)
-        return {"consumer_id": request.consumer_id}
-
-    async def _toggle(self, peer: SocketPeer, request: MediaToggle) -> JsonObject:
-        await self.media.toggle(peer, request.kind, request.enabled)
-        return {
-            "meeting_id": request.meeting_id,
-            "kind": request.kind,
-            "enabled": request.enabled,
-        }
-
-    async def _change_quality(self, peer: SocketPeer, request: QualityChange) -> JsonObject:
-        await self.media.prefer_layer(peer, request.producer_id, request.layer)
-        return {"producer_id": request.producer_id, "layer": request.layer}
-
-    # --- what happens in the room ---------------------------------------------------------------
+    async def _transports(
+        self, peer: SocketPeer, directions: Sequence[str]
+    ) -> list[TransportCreated]:
+        """Those asked for; none if they cannot be had now: the client asks again by itself."""
+        wanted = [each for each in dict.fromkeys(directions) if each in ("send", "recv")]
+        if peer.seated().role.value == "guest":
+            wanted = [each for each in wanted if each == "recv"]
+        try:
+            return await self.services.media.create_transports(peer, wanted)  # type: ignore[arg-type]
+        except SignalingError:
+            return []
 
     def tell(self, room: Room, event: DomainEvent, peers: Iterable[Peer]) -> None:
         """See `Audience`."""
-        match event:
-            case ParticipantJoined(participant=who):
-                self.send(
-                    others(peers, who.id),
-                    "participant:joined",
-                    {
-                        "meeting_id": room.id,
-                        "user_id": who.id,
-                        "display_name": who.display_name,
-                        "role": who.role,
-                    },
-                )
-            case ParticipantLeft(participant_id=gone, reason=reason):
-                self.send(
-                    others(peers, gone),
-                    "participant:left",
-                    {
-                        "meeting_id": room.id,
-                        "user_id": gone,
-                        "reason": reason,
-                    },
-                )
-            case MediaToggled(participant_id=who_id, kind=kind, enabled=enabled):
-                self.send(
-                    peers,
-                    "participant:media:updated",
-                    {
-                        "meeting_id": room.id,
-                        "user_id": who_id,
-                        "kind": kind,
-                        "enabled": enabled,
-                    },
-                )
-            case ProducerOpened(producer=producer):
-                self.send(
-                    others(peers, producer.participant_id), "new-producer", _producer(producer)
-                )
-            case ProducerPaused(producer_id=which, participant_id=who_id, paused=paused):
-                name = "producer:paused" if paused else "producer:resumed"
-                self.send(others(peers, who_id), name, {"producer_id": which, "user_id": who_id})
-            case ProducerClosed():
-                self._tell_closed(peers, event)
-            case MediaReset(reason=reason, epoch=epoch, generation=generation):
-                self.send(
-                    peers,
-                    "media:reset",
-                    {
-                        "meeting_id": room.id,
-                        "reason": reason,
-                        "epoch": epoch,
-                        "generation": generation,
-                    },
-                )
-            case ActiveSpeaker(participant_id=speaker):
-                self.send(peers, "speaker:active", {"meeting_id": room.id, "user_id": speaker})
-            case MeetingEnded(reason=reason):
-                self.send(peers, "room:closed", {"meeting_id": room.id, "reason": reason})
-
-    def _tell_closed(self, peers: Iterable[Peer], event: ProducerClosed) -> None:
-        told = others(peers, event.participant_id)
-        closed = {
-            "producer_id": event.producer_id,
-            "user_id": event.participant_id,
-            "source": event.source,
-        }
-        self.send(told, "producer:closed", closed)
-        for peer in told:
-            consumer = peer.seat.consumers.get(event.producer_id) if peer.seat else None
-            if consumer is not None:
-                ended = {
-                    "consumer_id": consumer,
-                    "producer_id": event.producer_id,
-                    "reason": event.reason,
-                }
-                self.send([peer], "consumer:closed", ended)
-
-    def part(self, peer: Peer, meeting_id: MeetingId) -> None:
-        """See `Audience`."""
-        assert isinstance(peer, SocketPeer)
-        peer.connection.emit("session:replaced", {"meeting_id": meeting_id})
-        peer.connection.close()
+        here = list(peers)
+        for told in rendered(room, event):
+            if reaches := reached(told, here):
+                self.send(reaches, event_packet(self.name, told.name, told.payload))
+        call_into_rooms(self, room, here, event)
 
 
-_ENTRANCES = ("room:join", "room:create")
+# --- coming and going ----------------------------------------------------------------------------
+
+
+@handlers.of(room.CREATE)
+async def create(
+    dialect: MeetingDialect, peer: SocketPeer, request: room.RoomCreate
+) -> room.RoomCreated:
+    """A room on a media server, before anybody is in it."""
+    wanted = JoinRequest(request.meeting_id, request.user_id, None, request.role)
+    meeting = await dialect.services.rooms.create(peer.identity, wanted)
+    return {
+        "meeting_id": meeting.id,
+        "room_id": meeting.id,
+        "config": {
+            "display_name": meeting.display_name,
+            "max_participants": meeting.max_participants,
+            "default_role": meeting.default_role,
+        },
+    }
+
+
+@handlers.of(room.JOIN)
+async def join(dialect: MeetingDialect, peer: SocketPeer, request: room.RoomJoin) -> Answered:
+    """Into the meeting, or its waiting room."""
+    wanted = JoinRequest(
+        request.meeting_id, request.user_id, request.display_name, request.role, request.since
+    )
+    return await dialect.come_in(peer, wanted, request.transports)
+
+
+@handlers.of(room.LEAVE)
+async def leave(dialect: MeetingDialect, peer: SocketPeer, request: room.RoomLeave) -> MeetingNamed:
+    """Out of it."""
+    if request.user_id not in (None, peer.identity.user_id):
+        raise InvalidRequest("user_id: you can leave for yourself alone")
+    return {"meeting_id": await dialect.services.rooms.leave(peer, request.meeting_id)}
+
+
+# --- media ---------------------------------------------------------------------------------------
+
+
+@handlers.of(media.CREATE_TRANSPORT)
+async def create_transport(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.TransportCreate
+) -> Transport:
+    """A way for media."""
+    (made,) = await dialect.services.media.create_transports(peer, [request.direction])
+    return views.transport(made, ice_servers(dialect.services, peer))
+
+
+@handlers.of(media.CONNECT_TRANSPORT)
+async def connect_transport(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.TransportConnect
+) -> media.TransportIs:
+    """The client's half of DTLS."""
+    await dialect.services.media.connect_transport(
+        peer, request.transport_id, request.dtls_parameters
+    )
+    return {"transport_id": request.transport_id}
+
+
+@handlers.of(media.PRODUCE)
+async def produce(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ProduceRequest
+) -> media.Produced:
+    """A stream of the peer's."""
+    producer = await dialect.services.media.produce(
+        peer,
+        request.media_source,
+        request.rtp_parameters,
+        transport_id=request.transport_id,
+        paused=request.paused,
+    )
+    return {
+        "producer_id": producer.id,
+        "kind": producer.kind,
+        "source": producer.source,
+        "paused": producer.paused,
+    }
+
+
+@handlers.of(media.CONSUME)
+async def consume(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumeRequest
+) -> Consumer:
+    """Somebody's stream."""
+    made = await dialect.services.media.consume(peer, request.producer_id, request.rtp_capabilities)
+    return views.consumer(made)
+
+
+@handlers.of(media.CONSUME_BATCH)
+async def consume_batch(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumeBatch
+) -> media.ConsumedBatch:
+    """Several streams."""
+    outcomes = await dialect.services.media.consume_batch(
+        peer, request.producer_ids, request.rtp_capabilities, paused=request.paused
+    )
+    both = list(zip(request.producer_ids, outcomes, strict=True))
+    return {
+        "consumers": [views.consumer(made) for _, made in both if isinstance(made, Subscription)],
+        "failed": [
+            {"producer_id": which, "code": error.code, "message": error.message}
+            for which, error in both
+            if isinstance(error, SignalingError)
+        ],
+    }
+
+
+@handlers.of(media.RESUME_CONSUMER)
+async def resume_consumer(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumerNamed
+) -> media.ConsumerIs:
+    """Its media flows."""
+    await dialect.services.media.resume_consumer(peer, request.consumer_id)
+    return {"consumer_id": request.consumer_id}
+
+
+@handlers.of(media.RESUME_CONSUMERS)
+async def resume_consumers(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumersNamed
+) -> media.ConsumersAre:
+    """Their media flows."""
+    there = await dialect.services.media.resume_consumers(peer, request.consumer_ids)
+    return {"consumer_ids": there}
+
+
+@handlers.of(media.PAUSE_CONSUMER)
+async def pause_consumer(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumerNamed
+) -> media.ConsumerIs:
+    """Its media is held back."""
+    await dialect.services.media.pause_consumer(peer, request.consumer_id)
+    return {"consumer_id": request.consumer_id}
+
+
+@handlers.of(media.CHANGE_QUALITY)
+async def change_quality(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.QualityChange
+) -> media.QualityChanged:
+    """A layer at most."""
+    await dialect.services.media.prefer_layer(peer, request.producer_id, request.layer)
+    return {"producer_id": request.producer_id, "layer": request.layer}
+
+
+# --- people and chat, in this dialect's words ----------------------------------------------------
+
+
+@handlers.of(people.MUTE)
+async def mute(dialect: MeetingDialect, peer: SocketPeer, request: people.Mute) -> people.Muted:
+    """Somebody's stream is paused at the server."""
+    await dialect.services.people.mute(
+        peer, request.target_user_id, request.kind, request.muted, request.reason
+    )
+    return {
+        "meeting_id": request.meeting_id,
+        "target_user_id": request.target_user_id,
+        "kind": request.kind,
+        "muted": request.muted,
+    }
+
+
+@handlers.of(chat.SEND)
+async def send(dialect: MeetingDialect, peer: SocketPeer, request: chat.Send) -> Message:
+    """Something said."""
+    said = await dialect.services.chat.send(
+        peer,
+        request.message,
+        reply_to=request.reply_to,
+        to=request.recipient_type,
+        recipient=request.recipient_id,
+    )
+    return views.posted(request.meeting_id, said)
+
+
+@handlers.of(chat.TYPING)
+async def typing(dialect: MeetingDialect, peer: SocketPeer, request: chat.Typing) -> chat.TypingIs:
+    """About to say something."""
+    await dialect.services.chat.typing(peer, request.is_typing)
+    return {
+        "meeting_id": request.meeting_id,
+        "user_id": peer.seated().participant_id,
+        "is_typing": request.is_typing,
+    }
+
+
+_ENTRANCES = (room.JOIN.name, room.CREATE.name)
 _MAX_ID_LENGTH = 64
-_USING = {"send": Action.SEND_AUDIO, "recv": Action.RECEIVE}
-_SWITCHING: dict[MediaKind, Action] = {"audio": Action.SEND_AUDIO, "video": Action.SEND_VIDEO}
 
 
 def _meeting_named(args: Sequence[object]) -> str | None:
@@ -415,27 +314,5 @@ def _meeting_named(args: Sequence[object]) -> str | None:
 
 
 def _meeting_of(peer: Peer) -> MeetingId | None:
-    return peer.seat.room.id if peer.seat is not None else None
-
-
-def _participant(who: Participant) -> JsonObject:
-    joined = datetime.fromtimestamp(who.joined_at_ms / 1000, UTC)
-    return {
-        "user_id": who.id,
-        "display_name": who.display_name,
-        "role": who.role,
-        "audio_enabled": who.audio_enabled,
-        "video_enabled": who.video_enabled,
-        "screen_sharing": who.screen_sharing,
-        "joined_at": joined.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-
-
-def _producer(producer: Producer) -> JsonObject:
-    return {
-        "producer_id": producer.id,
-        "user_id": producer.participant_id,
-        "kind": producer.kind,
-        "source": producer.source,
-        "paused": producer.paused,
-    }
+    seat: Seat | None = peer.seat
+    return seat.room.id if seat is not None else None

@@ -1,54 +1,50 @@
-"""What all dialects share: a declaration per event, and the one way from an event to its answer.
+"""What all dialects share: which function answers which event, and the one way from an event to its
+answer.
 
-An event is looked up, its payload validated, its sender authorised, its handler run; whatever
-goes wrong becomes an error with a code. A dialect adds its table, and how it renders answers,
-errors and what happens in the room.
+An event is looked up, its payload validated, its sender authorised, its limit asked, its handler
+run; whatever goes wrong becomes an error with a code. The events themselves are declared in
+`kcs_contracts.protocol`; a dialect adds handlers for all of its namespace's, and how it renders
+answers, errors and what happens in the room.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import structlog
 from prometheus_client import Counter, Histogram
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from kcs_contracts.ids import ParticipantId, SessionId
+from kcs_contracts.ids import MeetingId, SessionId
 from kcs_contracts.models import JsonObject
-from kcs_contracts.rooms import Role, Source
+from kcs_contracts.protocol.camel import camel_object, camel_payload
+from kcs_contracts.protocol.declare import ClientEvent, Payload
+from kcs_contracts.protocol.declare import Protocol as Events
+from kcs_contracts.protocol.roles import Action
+from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.packets import event as event_packet
 from kcs_signaling.adapters.socket_server import Connection, ConnectRefused
+from kcs_signaling.dialects.room_services import RoomServices
 from kcs_signaling.errors import (
     AccessDenied,
     InternalError,
     InvalidRequest,
     NotJoined,
+    RateLimited,
     SignalingError,
     UnknownEvent,
 )
 from kcs_signaling.identity import Identity
 from kcs_signaling.metrics import COMMAND_SECONDS, COMMANDS, EVENTS_DELIVERED, SOCKETS_REFUSED
-from kcs_signaling.rooms.peer import Audience, Peer
-from kcs_signaling.rooms.permissions import Action, authorise
-from kcs_signaling.service.media import RoomMedia
-from kcs_signaling.service.rooms import RoomService
-from kcs_signaling.tokens import Tokens
-from kcs_signaling.turn import Turn
+from kcs_signaling.rooms.peer import Audience, Peer, Room
+from kcs_signaling.rooms.permissions import authorise
+from kcs_signaling.service.detail import detail
+from kcs_signaling.service.rooms import JoinRequest
 
 _log = structlog.get_logger()
 _MAX_ERROR_TEXT = 300
-
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=80, strip_whitespace=True)]
-RoleText = Annotated[Role, Field(strict=False)]
-SourceText = Annotated[Source, Field(strict=False)]
-
-
-class Payload(BaseModel):
-    """What comes with an event: closed, and without conversions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class SocketPeer(Peer):
@@ -57,25 +53,84 @@ class SocketPeer(Peer):
     def __init__(self, identity: Identity, connection: Connection, audience: Audience):
         super().__init__(identity, SessionId(connection.id), audience)
         self.connection = connection
+        self.wants_in: JoinRequest | None = None
+        """How it asked to join a meeting that it waits for."""
 
 
+class Answered(NamedTuple):
+    """An answer, where there is more to say of it than its data."""
+
+    data: Mapping[str, Any]
+    emits: str | None = None
+    """Another event than the declared one carries it."""
+    then: Callable[[], None] | None = None
+    """What follows once it has been sent."""
+
+
+D = TypeVar("D", bound="Dialect[Any]")
 PeerT = TypeVar("PeerT", bound=SocketPeer)
-PayloadT = TypeVar("PayloadT", bound=Payload)
+P = TypeVar("P", bound=Payload)
+Answer = Mapping[str, Any] | Answered
+Handler = Callable[[Any, Any, Any], Awaitable[Answer]]
 
 
 @dataclass(frozen=True)
-class Event(Generic[PeerT, PayloadT]):
-    """One event that clients send."""
+class Bound:
+    """An event and the function that answers it."""
 
-    name: str
-    payload: type[PayloadT]
-    handler: Callable[[PeerT, PayloadT], Awaitable[JsonObject]]
-    needs: Action | Callable[[PayloadT], Action] | None = None
-    """What the sender's role must allow; None: the handler needs nobody to be in a meeting."""
-    emits: str | None = None
-    """The event that carries the answer to the sender, beside the acknowledgement."""
-    after: Callable[[PeerT, PayloadT], None] | None = None
-    """What follows once the answer has been sent."""
+    event: ClientEvent[Any, Any]
+    payload: type[Payload]
+    handler: Handler
+    in_camel: bool = False
+    """The payload comes, and the answer goes, in camelCase."""
+
+
+class Handlers:
+    """Functions `(dialect, peer, request) -> answer`, each under the event that it answers."""
+
+    def __init__(self, *others: "Handlers"):
+        self._bound: dict[str, Bound] = {}
+        for each in others:
+            self._bound.update(each._bound)
+
+    def of(
+        self, event: ClientEvent[P, Any]
+    ) -> Callable[
+        [Callable[[D, PeerT, P], Awaitable[Answer]]], Callable[[D, PeerT, P], Awaitable[Answer]]
+    ]:
+        """Decorates the function that answers the event."""
+
+        def bind(
+            handler: Callable[[D, PeerT, P], Awaitable[Answer]],
+        ) -> Callable[[D, PeerT, P], Awaitable[Answer]]:
+            self._bound[event.name] = Bound(event, event.payload, handler)
+            return handler
+
+        return bind
+
+    def in_camel(self) -> "Handlers":
+        """The same ones for the client guide's spelling."""
+        spelled = Handlers()
+        for name, each in self._bound.items():
+            payload: type[Payload] = camel_payload(each.payload)
+            spelled._bound[name] = Bound(each.event, payload, each.handler, in_camel=True)
+        return spelled
+
+    @property
+    def names(self) -> set[str]:
+        """The events that have a handler."""
+        return set(self._bound)
+
+    def table(self, events: Events) -> Mapping[str, Bound]:
+        """All handlers by event.
+
+        Raises:
+            ValueError: they are not those of the namespace's events.
+        """
+        declared = {event.name for event in events.client_events}
+        if declared != self.names:
+            raise ValueError(f"{events.namespace}: {sorted(declared ^ self.names)} do not match")
+        return self._bound
 
 
 class Command(NamedTuple):
@@ -90,20 +145,18 @@ class Command(NamedTuple):
 class Dialect(Generic[PeerT]):
     """A namespace whose clients are peers of rooms: an `Audience` and a `Namespace` in one."""
 
-    name: str
-    """The Socket.IO namespace."""
+    events: Events
+    """What is declared for the namespace."""
+    handlers: Handlers
     label: str
     """The dialect's name in metrics."""
 
-    def __init__(self, rooms: RoomService, media: RoomMedia, tokens: Tokens, turn: Turn):
-        self.rooms, self.media, self.tokens, self.turn = rooms, media, tokens, turn
-        self._table: dict[str, Event[PeerT, Any]] = {each.name: each for each in self.events()}
+    def __init__(self, services: RoomServices):
+        self.services = services
+        self.name = self.events.namespace
+        self._table = self.handlers.table(self.events)
 
     # --- what a dialect adds ------------------------------------------------------------------
-
-    def events(self) -> Sequence[Event[PeerT, Any]]:
-        """The table."""
-        raise NotImplementedError
 
     def make_peer(self, identity: Identity, connection: Connection) -> PeerT:
         """The dialect's own kind of peer."""
@@ -112,13 +165,17 @@ class Dialect(Generic[PeerT]):
     def failed(self, peer: PeerT, command: Command, error: JsonObject) -> None:
         """Tells the client of an error beside the acknowledgement, where the dialect does."""
 
+    def say(self, name: str, payload: Mapping[str, Any]) -> Packet:
+        """An event of `/meeting` in the dialect's own spelling."""
+        return event_packet(self.name, name, payload)
+
     # --- a namespace of the socket server -----------------------------------------------------
 
     def connect(self, connection: Connection, auth: object) -> PeerT:
         """Lets the bearer of a good token in: `auth` is `{"token": ...}`."""
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            identity = self.tokens.verify(token if isinstance(token, str) else "")
+            identity = self.services.tokens.verify(token if isinstance(token, str) else "")
         except AccessDenied as error:
             SOCKETS_REFUSED.labels("token").inc()
             raise ConnectRefused("Authentication failed") from error
@@ -126,46 +183,118 @@ class Dialect(Generic[PeerT]):
 
     async def disconnected(self, peer: PeerT) -> None:
         """The socket is gone; whoever was in a meeting may come back."""
-        await self.rooms.lose(peer)
+        await self.services.rooms.lose(peer)
 
     async def handle(
         self, peer: PeerT, event: str, args: Sequence[object], *, acknowledged: bool
     ) -> JsonObject:
         """`{"ok": true, "data"}`, or `{"ok": false, "error": {"code", "message"}}`."""
         started = time.perf_counter()
-        declared = self._table.get(event)
-        label = declared.name if declared else "unknown"
+        before = peer.seat.room if peer.seat is not None else None
+        bound = self._table.get(event)
+        label = bound.event.name if bound else "unknown"
         result = "ok"
         try:
-            if declared is None:
-                raise UnknownEvent("there is no such event here, or it is not available yet")
-            payload = _read(declared, args)
-            _admit(declared, peer, payload)
-            data = await declared.handler(peer, payload)
-            answer: JsonObject = {"ok": True, "data": data}
-            if declared.emits is not None:
-                peer.connection.emit(declared.emits, data)
-            if declared.after is not None:
-                declared.after(peer, payload)
+            if bound is None:
+                raise UnknownEvent("there is no such event here")
+            answer: JsonObject = {"ok": True, "data": await self._run(peer, bound, args)}
         except Exception as raised:
             error = _known(raised, self.label, label)
             result = error.code
-            answer = {"ok": False, "error": _described(error)}
+            answer = {"ok": False, "error": _described(error, label)}
             self.failed(peer, Command(event, args, acknowledged), answer["error"])
         commands, seconds = _counters(self.label, label, result)
         commands.inc()
-        seconds.observe(time.perf_counter() - started)
+        took_s = time.perf_counter() - started
+        seconds.observe(took_s)
+        detail(
+            peer.seat.room if peer.seat is not None else before,
+            "command",
+            user_id=peer.participant_id,
+            dialect=self.label,
+            command=label,
+            result=result,
+            ms=round(took_s * 1000, 2),
+        )
         return answer
+
+    async def _run(self, peer: PeerT, bound: Bound, args: Sequence[object]) -> Mapping[str, Any]:
+        payload = _read(bound, args)
+        _admit(bound.event, peer, payload)
+        await self._count(peer, bound.event)
+        answered = await bound.handler(self, peer, payload)
+        if not isinstance(answered, Answered):
+            answered = Answered(answered)
+        data = camel_object(answered.data) if bound.in_camel else answered.data
+        emits = answered.emits or bound.event.emits
+        if emits is not None:
+            peer.connection.emit(emits, data)
+        if answered.then is not None:
+            answered.then()
+        return data
+
+    async def _count(self, peer: PeerT, event: ClientEvent[Any, Any]) -> None:
+        who = peer.identity.user_id
+        await self.services.limits.check(
+            event.counts_as or event.name,
+            event.limit,
+            who=f"{peer.seat.room.id}/{who}" if peer.seat is not None else who,
+            address=peer.connection.address,
+        )
 
     # --- telling ------------------------------------------------------------------------------
 
-    def send(self, peers: Iterable[Peer], name: str, payload: JsonObject) -> None:
+    def send(self, peers: Iterable[Peer], packet: Packet) -> None:
         """Sends one event to all these peers, rendered once."""
-        packet, sent = event_packet(self.name, name, payload), 0
+        sent = 0
         for peer in peers:
             cast(SocketPeer, peer).connection.write(packet)
             sent += 1
         EVENTS_DELIVERED.inc(sent)
+
+    def part(self, peer: Peer, meeting_id: MeetingId) -> None:
+        """See `Audience`."""
+        assert isinstance(peer, SocketPeer)
+        peer.connection.write(self.say("session:replaced", {"meeting_id": meeting_id}))
+        peer.connection.close()
+
+    def removed(self, peer: Peer, meeting_id: MeetingId, note: str) -> None:
+        """See `Audience`."""
+        removed = {"meeting_id": meeting_id, "reason": note}
+        self.send([peer], self.say("removed:from-meeting", removed))
+
+    def resync(self, peer: Peer, room: Room) -> None:
+        """See `Audience`."""
+        lost = {"meeting_id": room.id, "version": room.state.version}
+        self.send([peer], self.say("room:resync", lost))
+
+    def decided(self, peer: Peer, meeting_id: MeetingId, admitted: bool, note: str) -> None:
+        """See `Audience`; who was let in joins by this, as if it had asked again."""
+        assert isinstance(peer, SocketPeer)
+        if admitted:
+            wanted = peer.wants_in or JoinRequest(meeting_id)
+            peer.connection.run(lambda: self._come_in(cast(PeerT, peer), wanted))
+        else:
+            denied = {"meeting_id": meeting_id, "reason": note}
+            self.send([peer], self.say("waiting:denied", denied))
+
+    async def come_in(self, peer: PeerT, wanted: JoinRequest) -> Answered:
+        """Joins, and answers as the event that asked for it does."""
+        raise NotImplementedError
+
+    async def _come_in(self, peer: PeerT, wanted: JoinRequest) -> None:
+        if peer.seat is not None and peer.seat.room.id == wanted.meeting_id:
+            return  # it asked again by itself
+        try:
+            answered = await self.come_in(peer, wanted)
+            if answered.emits is not None:
+                peer.connection.emit(answered.emits, answered.data)
+            if answered.then is not None:
+                answered.then()
+        except Exception as raised:
+            error = _known(raised, self.label, "room:join")
+            command = Command("room:join", ({"meeting_id": wanted.meeting_id},), False)
+            self.failed(peer, command, _described(error, command.event))
 
 
 @cache
@@ -174,16 +303,11 @@ def _counters(dialect: str, event: str, result: str) -> tuple[Counter, Histogram
     return COMMANDS.labels(dialect, event, result), COMMAND_SECONDS.labels(event)
 
 
-def others(peers: Iterable[Peer], participant_id: ParticipantId) -> list[Peer]:
-    """All but the participant itself."""
-    return [p for p in peers if p.seat is None or p.seat.participant_id != participant_id]
-
-
-def _read(event: Event[Any, PayloadT], args: Sequence[object]) -> PayloadT:
+def _read(bound: Bound, args: Sequence[object]) -> Payload:
     if len(args) > 1:
         raise InvalidRequest("an event takes one argument, an object")
     try:
-        return event.payload.model_validate(args[0] if args else {})
+        return bound.payload.model_validate(args[0] if args else {})
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part)[:40] for part in each['loc']) or 'payload'}: {each['msg']}"
@@ -192,14 +316,15 @@ def _read(event: Event[Any, PayloadT], args: Sequence[object]) -> PayloadT:
         raise InvalidRequest(problems[:_MAX_ERROR_TEXT]) from None
 
 
-def _admit(event: Event[Any, PayloadT], peer: Peer, payload: PayloadT) -> None:
+def _admit(event: ClientEvent[Any, Any], peer: Peer, payload: Payload) -> None:
     """Whoever needs a role needs a seat, and speaks of the meeting that it is in."""
     if event.needs is None:
         return
     seat = peer.seated()
     if getattr(payload, "meeting_id", seat.room.id) != seat.room.id:
         raise NotJoined("you are not in that meeting")
-    authorise(seat.role, event.needs if isinstance(event.needs, Action) else event.needs(payload))
+    action = event.needs if isinstance(event.needs, Action) else event.needs(payload)
+    authorise(seat.role, action, seat.room.state.live.settings)
 
 
 def _known(raised: Exception, dialect: str, command: str) -> SignalingError:
@@ -209,8 +334,10 @@ def _known(raised: Exception, dialect: str, command: str) -> SignalingError:
     return InternalError("something went wrong on our side; it is logged")
 
 
-def _described(error: SignalingError) -> JsonObject:
+def _described(error: SignalingError, event: str) -> JsonObject:
     described: JsonObject = {"code": error.code, "message": error.message}
     if error.retry_after_s is not None:
         described["retry_after"] = error.retry_after_s
+    if isinstance(error, RateLimited):
+        described["event"] = event
     return described

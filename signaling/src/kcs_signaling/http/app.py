@@ -10,13 +10,40 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from kcs_signaling.accounts import Passwords
-from kcs_signaling.http import audit, auth, happenings, links, me, meetings, operations, webrtc
+from kcs_signaling.http import (
+    audit,
+    auth,
+    breakouts,
+    chat,
+    debug,
+    happenings,
+    links,
+    me,
+    meetings,
+    operations,
+    recordings,
+    webrtc,
+)
 from kcs_signaling.http.middleware import AnswerHeaders, Guard, security_headers
 from kcs_signaling.http.needs import RestServices
 from kcs_signaling.http.problems import Problem, add_handlers, documented
 from kcs_signaling.http.web import add_web
 from kcs_signaling.service.nodes import RoomNodes
 
+_PARTS = (
+    auth,
+    meetings,
+    links,
+    happenings,
+    chat,
+    breakouts,
+    recordings,
+    debug,
+    me,
+    audit,
+    webrtc,
+    operations,
+)
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -56,7 +83,7 @@ def build_http(services: RestServices) -> FastAPI:
     app.state.capabilities = webrtc.Capabilities(services.placement)
     app.state.nodes = RoomNodes(services.placement, services.nodes)
     app.state.passwords = Passwords() if services.settings.auth.local_accounts else None
-    for part in (auth, meetings, links, happenings, me, audit, webrtc, operations):
+    for part in _PARTS:
         app.include_router(part.router)
     add_handlers(app)
     http = services.settings.http
@@ -65,7 +92,7 @@ def build_http(services: RestServices) -> FastAPI:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=http.allowed_origins,
-        allow_methods=["DELETE", "GET", "PATCH", "POST"],
+        allow_methods=["DELETE", "GET", "PATCH", "POST", "PUT"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
         expose_headers=["ETag", "Retry-After"],
     )

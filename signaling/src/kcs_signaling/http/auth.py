@@ -1,10 +1,11 @@
 """Tokens over REST: login, refresh with rotation, logout, and the public keys.
 
 A login is by password, where local accounts are on, or the development login, which lets anybody
-in. How often one may try is not bounded here yet: that comes with the limits of all requests.
+in. How often one may try is bounded.
 """
 
 import time
+from hashlib import sha256
 from typing import Annotated, Any, Literal, Self
 
 import structlog
@@ -12,16 +13,27 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ConfigDict, Field, SecretStr, StringConstraints, model_validator
 
 from kcs_contracts.ids import UserId, UserIdText
+from kcs_contracts.limits import Limit
 from kcs_contracts.models import Contract
 from kcs_signaling.accounts import MAX_PASSWORD, Passwords
 from kcs_signaling.errors import AccessDenied
 from kcs_signaling.http.audit import note
 from kcs_signaling.http.meeting_models import NameText
-from kcs_signaling.http.needs import Services
+from kcs_signaling.http.needs import ClientAddress, Services
 from kcs_signaling.http.problems import documented
 from kcs_signaling.tokens import MAX_TOKEN_LENGTH, BadToken, User
 
 _log = structlog.get_logger()
+
+LOGINS = Limit(count=10, per_seconds=300)
+"""With passwords, of one account from one address."""
+LOGINS_ADDRESS_FACTOR = 5
+LOGINS_ANYWHERE = Limit(count=100, per_seconds=300)
+"""Of one account from all addresses: guesses from many are few, and yet nobody elsewhere can
+easily keep the account's owner out."""
+DEVELOPMENT_LOGINS = Limit(count=600, per_seconds=60)
+REFRESHES = Limit(count=60, per_seconds=300)
+"""Of one user; a client asks once in an access token's lifetime."""
 
 
 def _login_schema(schema: dict[str, Any]) -> None:
@@ -96,12 +108,17 @@ class Jwks(Contract):
 router = APIRouter(tags=["tokens"])
 
 
-@router.post("/api/v1/auth/token", responses=documented(401, 403, 422, 503))
-async def log_in(services: Services, request: Request, login: Login) -> TokenPair:
+@router.post("/api/v1/auth/token", responses=documented(401, 403, 422, 429, 503))
+async def log_in(
+    services: Services, request: Request, login: Login, address: ClientAddress
+) -> TokenPair:
     """Tokens for a local account, or, on a developer's machine, for whoever asks."""
     if login.password is not None:
-        user = await _by_password(services, request.app.state.passwords, login)
+        user = await _by_password(services, request.app.state.passwords, login, address)
     elif services.settings.auth.dev_login:
+        await services.limits.check(
+            "development_login", DEVELOPMENT_LOGINS, who=login.user_id, address=address
+        )
         user = User(**login.model_dump(exclude={"password"}))
     else:
         raise AccessDenied("the development login is off: tokens come from your administrator")
@@ -113,13 +130,16 @@ async def log_in(services: Services, request: Request, login: Login) -> TokenPai
     return _pair(services, user, refresh)
 
 
-@router.post("/api/v1/auth/refresh", responses=documented(401, 422, 503))
-async def refresh_tokens(services: Services, request: RefreshRequest) -> TokenPair:
+@router.post("/api/v1/auth/refresh", responses=documented(401, 422, 429, 503))
+async def refresh_tokens(
+    services: Services, request: RefreshRequest, address: ClientAddress
+) -> TokenPair:
     """Exchanges a refresh token for an access token and the next refresh token.
 
     One that was exchanged before ends its login: every token of it stops working here.
     """
     old = services.tokens.verify_refresh(request.refresh_token)
+    await services.limits.check("refresh", REFRESHES, who=old.user.user_id, address=address)
     refresh, new = services.tokens.refresh(old.user, family=old.family)
     if not await services.records.refresh_tokens.rotate(old, new):
         if await services.records.refresh_tokens.revoke(old.family):
@@ -143,10 +163,13 @@ async def jwks(services: Services, response: Response) -> Jwks:
     return Jwks.model_validate(services.tokens.jwks())
 
 
-async def _by_password(services: Services, passwords: Passwords | None, login: Login) -> User:
+async def _by_password(
+    services: Services, passwords: Passwords | None, login: Login, address: str
+) -> User:
     if passwords is None or login.password is None:
         raise AccessDenied("there are no local accounts here: log in where your tokens come from")
     name, password = login.user_id or login.email, login.password.get_secret_value()
+    await _limit_logins(services, name, address)
     account = await passwords.log_in(services.records, name, password)
     return User(
         user_id=account.user_id,
@@ -154,6 +177,19 @@ async def _by_password(services: Services, passwords: Passwords | None, login: L
         email=account.email or "",
         campus_id=account.campus_id,
     )
+
+
+async def _limit_logins(services: Services, name: str, address: str) -> None:
+    """Counts a try, whether there is such an account or not."""
+    account = sha256(name.lower().encode()).hexdigest()[:32]  # names are long, and not Redis's
+    await services.limits.check(
+        "login",
+        LOGINS,
+        who=f"{account}@{address}",
+        address=address,
+        address_factor=LOGINS_ADDRESS_FACTOR,
+    )
+    await services.limits.check("login_anywhere", LOGINS_ANYWHERE, who=account, address=address)
 
 
 def _pair(services: Services, user: User, refresh: str) -> TokenPair:

@@ -1,7 +1,6 @@
-"""What happens and happened in a meeting, over REST: who is in it, what was said, how it went."""
+"""What happens and happened in a meeting, over REST: who is in it, how it went."""
 
 from datetime import UTC, datetime
-from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -9,11 +8,9 @@ from pydantic import Field
 from kcs_contracts.ids import ParticipantId, UserId
 from kcs_contracts.models import Contract
 from kcs_contracts.rooms import Participant, Role
-from kcs_signaling.http.meeting_models import time_of
-from kcs_signaling.http.needs import Caller, HostedMeeting, Services
+from kcs_signaling.http.needs import HostedMeeting, Services
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import documented
-from kcs_signaling.records.chat import ChatMessage
 from kcs_signaling.records.paging import BadCursor
 from kcs_signaling.records.stats import Measure, StatsMinute
 
@@ -30,20 +27,6 @@ class ParticipantView(Contract):
     audio_enabled: bool
     video_enabled: bool
     screen_sharing: bool
-
-
-class MessageView(Contract):
-    """A chat message; a deleted one has no text."""
-
-    id: str = Field(examples=["5d2c1f0e"])
-    sender_id: UserId = Field(examples=["ada"])
-    sender_name: str = Field(examples=["Ada Lovelace"])
-    text: str = Field(examples=["Hello"])
-    reply_to: str | None = Field(description="The id of another message.")
-    recipient_type: Literal["all", "host", "private"]
-    recipient_id: UserId | None = Field(description="With `private`.")
-    at: datetime
-    deleted_at: datetime | None
 
 
 class MinuteView(Contract):
@@ -73,21 +56,6 @@ async def list_participants(
     shown = people[:limit]
     more = f"{shown[-1].joined_at_ms}.{shown[-1].id}" if len(people) > limit else None
     return Page(items=[_participant(person) for person in shown], next=more)
-
-
-@router.get("/chat", responses=_ERRORS)
-async def read_chat(
-    services: Services,
-    caller: Caller,
-    meeting: HostedMeeting,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_LIMIT,
-) -> Page[MessageView]:
-    """What was said to all, to the hosts, and to or by the caller; the newest first."""
-    page = await services.records.chat.history(
-        meeting.id, caller.user_id, is_host=True, after=cursor, limit=limit
-    )
-    return page_of(_message, page)
 
 
 @router.get("/stats", responses=_ERRORS)
@@ -121,12 +89,6 @@ def _participant(person: Participant) -> ParticipantView:
         video_enabled=person.video_enabled,
         screen_sharing=person.screen_sharing,
     )
-
-
-def _message(message: ChatMessage) -> MessageView:
-    said = message.model_dump(exclude={"meeting_id", "at", "deleted_at"})
-    at = datetime.fromtimestamp(message.at, UTC)
-    return MessageView(**said, at=at, deleted_at=time_of(message.deleted_at))
 
 
 def _minute(row: StatsMinute) -> MinuteView:

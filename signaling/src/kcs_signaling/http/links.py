@@ -1,11 +1,5 @@
-"""Letting people into a meeting over REST: tokens to hand over, and invitations by mail.
+"""Letting people into a meeting over REST: tokens to hand over, and invitations by mail."""
 
-How many mails a person may cause is not bounded here yet: that comes with the limits of all
-requests.
-"""
-
-import secrets
-import time
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,20 +10,17 @@ from pydantic import ConfigDict, Field, StringConstraints
 from kcs_contracts.ids import UserId, UserIdText
 from kcs_contracts.models import Contract
 from kcs_contracts.rooms import Role
-from kcs_signaling.errors import MeetingEnded
 from kcs_signaling.http.audit import note
-from kcs_signaling.http.meeting_models import NameText, join_url, time_of
-from kcs_signaling.http.needs import Caller, HostedMeeting, Services
+from kcs_signaling.http.meeting_models import NameText, time_of
+from kcs_signaling.http.needs import Caller, ClientAddress, HostedMeeting, Services
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import documented
-from kcs_signaling.identity import Identity
-from kcs_signaling.mail import EMAIL, Invitation, MailNotSent, send_invitation
-from kcs_signaling.ports import Meeting
+from kcs_signaling.mail import EMAIL
 from kcs_signaling.records.invitations import Invitation as InvitationRecord
-from kcs_signaling.tokens import User, meeting_token_expiry
+from kcs_signaling.service.inviting import guest_id, link_expiry
+from kcs_signaling.tokens import User
 
 _log = structlog.get_logger()
-_OPEN_END_MINUTES = 60
 
 EmailText = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
 
@@ -110,10 +101,10 @@ async def create_meeting_token(
     services: Services, caller: Caller, meeting: HostedMeeting, new: NewMeetingToken
 ) -> MeetingToken:
     """A token and a link for somebody else, until an hour after the meeting's end."""
-    user_id = new.user_id or _guest_id()
+    user_id = new.user_id or guest_id()
     person = User(user_id=user_id, user_name=new.display_name)
     role = new.role or meeting.default_role
-    expires_at = _expiry(meeting, None)
+    expires_at = link_expiry(meeting)
     details = {"role": role.value, "expires_at": expires_at}
     await note(
         services,
@@ -123,7 +114,7 @@ async def create_meeting_token(
         subject=user_id,
         details=details,
     )
-    token, link = _link(services, meeting, person, role, expires_at)
+    token, link = services.inviting.link(meeting.id, person, role, expires_at)
     _log.info(
         "meeting_token_made",
         meeting_id=meeting.id,
@@ -140,37 +131,32 @@ async def create_meeting_token(
     )
 
 
-@router.post("/invitations", status_code=201, responses=documented(401, 403, 404, 410, 422, 503))
+@router.post(
+    "/invitations", status_code=201, responses=documented(401, 403, 404, 410, 422, 429, 503)
+)
 async def invite(
-    services: Services, caller: Caller, meeting: HostedMeeting, new: NewInvitation
+    services: Services,
+    caller: Caller,
+    meeting: HostedMeeting,
+    new: NewInvitation,
+    address: ClientAddress,
 ) -> MadeInvitation:
     """Makes a link of the guest's own, for a limited time, and mails it with a calendar entry.
 
     Without a mail server, or when it refuses, the invitation stands all the same: `sent` is
     false, and the link in the answer is for the host to hand over.
     """
-    person = User(user_id=_guest_id(), user_name=new.display_name, email=new.email)
-    record = InvitationRecord(
-        id=secrets.token_urlsafe(9),
-        meeting_id=meeting.id,
-        inviter_id=caller.user_id,
+    await services.inviting.check_limits(meeting, new.email, address)
+    made = await services.inviting.invite(
+        meeting,
+        caller,
         email=new.email,
         display_name=new.display_name,
         role=new.role or meeting.default_role,
-        created_at=time.time(),
-        expires_at=_expiry(meeting, new.valid_hours),
+        valid_hours=new.valid_hours,
     )
-    _, link = _link(services, meeting, person, record.role, record.expires_at)
-    await services.records.invitations.add(record)
-    details = {"invitation": record.id, "role": record.role.value}
-    await note(services, "invitation.made", caller, meeting_id=meeting.id, details=details)
-    reason = await _mail(services, caller, meeting, record, link)
-    if reason is None:
-        sent_at = time.time()
-        record = record.model_copy(update={"sent_at": sent_at})
-        await services.records.invitations.sent(record.id, at=sent_at)
-    _log.info("invited", meeting_id=meeting.id, user_id=caller.user_id, sent=reason is None)
-    return MadeInvitation(**_view(record).model_dump(), join_url=link, not_sent_because=reason)
+    view = _view(made.record).model_dump()
+    return MadeInvitation(**view, join_url=made.link, not_sent_because=made.not_sent_because)
 
 
 @router.get("/invitations", responses=documented(401, 403, 404, 422, 503))
@@ -180,56 +166,6 @@ async def list_invitations(
     """Who was invited, the first first."""
     found = services.records.invitations.of_meeting(meeting.id, after=cursor, limit=limit)
     return page_of(_view, await found)
-
-
-async def _mail(
-    services: Services, caller: Identity, meeting: Meeting, record: InvitationRecord, link: str
-) -> str | None:
-    """Why nothing was sent; None when it was."""
-    starts_at = meeting.starts_at or record.created_at
-    minutes = meeting.duration_minutes or _OPEN_END_MINUTES
-    message = Invitation(
-        meeting_id=meeting.id,
-        meeting_name=meeting.display_name,
-        host_name=caller.user_name or "The host",
-        host_email=caller.email,
-        guest_name=record.display_name,
-        guest_email=record.email,
-        join_url=link,
-        starts_at=datetime.fromtimestamp(starts_at, UTC),
-        ends_at=datetime.fromtimestamp(starts_at + minutes * 60, UTC),
-        link_expires_at=datetime.fromtimestamp(record.expires_at, UTC),
-    )
-    try:
-        await send_invitation(services.settings.mail, message, now=datetime.now(UTC))
-    except MailNotSent as error:
-        return str(error)
-    return None
-
-
-def _expiry(meeting: Meeting, valid_hours: int | None) -> int:
-    """When a link stops working, in Unix s.
-
-    Raises:
-        MeetingEnded: the meeting is over.
-    """
-    if meeting.ended_at is not None:
-        raise MeetingEnded("the meeting is over")
-    latest = meeting_token_expiry(meeting, time.time())
-    if valid_hours is not None:
-        latest = min(latest, time.time() + valid_hours * 3600)
-    return int(latest)
-
-
-def _link(
-    services: Services, meeting: Meeting, person: User, role: Role, expires_at: float
-) -> tuple[str, str]:
-    token = services.tokens.meeting(meeting.id, person, role, expires_at=expires_at)
-    return token, f"{join_url(services, meeting.id)}#token={token}"
-
-
-def _guest_id() -> UserId:
-    return UserId(f"guest-{secrets.token_hex(8)}")
 
 
 def _view(record: InvitationRecord) -> InvitationView:

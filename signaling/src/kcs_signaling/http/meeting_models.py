@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, StringConstraints
 
 from kcs_contracts.ids import MeetingId, UserId
-from kcs_contracts.models import Contract
+from kcs_contracts.meeting_settings import RoomSettings
+from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.rooms import Role
 from kcs_signaling.http.needs import RestServices
 from kcs_signaling.ports import Meeting
@@ -38,12 +38,15 @@ MaxParticipants = Annotated[int, Field(ge=2, le=10_000)]
 ExpectedParticipants = Annotated[int, Field(ge=0, le=10_000)]
 
 
-class MeetingOptions(Contract):
-    """What holds in the meeting."""
+class MeetingOptions(RoomSettings):
+    """What holds in the meeting; names that a request leaves out stay as they are."""
 
-    default_role: DefaultRole = Field(
-        Role.PRESENTER, description="What somebody is who joins by the plain link."
-    )
+    default_role: DefaultRole = Role.PRESENTER
+    """What somebody is who joins by the plain link."""
+
+    def said(self) -> JsonObject:
+        """The `RoomSettings` that a request named, as they go on record."""
+        return self.model_dump(exclude_unset=True, exclude={"default_role"})
 
 
 class NewMeeting(Contract):
@@ -58,7 +61,7 @@ class NewMeeting(Contract):
                     "starts_at": "2030-01-15T09:00:00Z",
                     "duration_minutes": 60,
                     "expected_participants": 25,
-                    "settings": {"default_role": "attendee"},
+                    "settings": {"default_role": "attendee", "require_host_approval": True},
                 },
             ]
         }
@@ -85,7 +88,7 @@ def _changes_schema(schema: dict[str, Any]) -> None:
         field.pop("default", None)
     schema["examples"] = [
         {"display_name": "Lab meeting, moved", "starts_at": "2030-01-16T09:00:00Z"},
-        {"settings": {"default_role": "attendee"}},
+        {"settings": {"default_role": "attendee", "locked": True, "idle_minutes": 60}},
     ]
 
 
@@ -103,7 +106,7 @@ class MeetingChanges(Contract):
     settings: MeetingOptions = MeetingOptions()
 
     def values(self) -> dict[str, Any]:
-        """Fields of `ports.Meeting` that were said, with their values."""
+        """Fields of `ports.Meeting` that were said, with their values; of settings, the part."""
         said: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
         if "starts_at" in said:
             said["starts_at"] = self.starts_at and self.starts_at.timestamp()
@@ -111,6 +114,8 @@ class MeetingChanges(Contract):
             del said["settings"]
             if "default_role" in self.settings.model_fields_set:
                 said["default_role"] = self.settings.default_role
+            if settings := self.settings.said():
+                said["settings"] = settings
         return said
 
 
@@ -123,7 +128,9 @@ class MeetingView(Contract):
     max_participants: int = Field(examples=[200])
     expected_participants: int = Field(examples=[25])
     region: str = Field(examples=["eu-central"])
-    settings: MeetingOptions
+    settings: MeetingOptions = Field(
+        examples=[{"default_role": "attendee"} | RoomSettings().model_dump()]
+    )
     starts_at: datetime | None
     duration_minutes: int | None = Field(examples=[60])
     created_at: datetime
@@ -148,18 +155,15 @@ def view_of(services: RestServices, meeting: Meeting) -> MeetingView:
         max_participants=meeting.max_participants,
         expected_participants=meeting.expected_participants,
         region=meeting.region,
-        settings=MeetingOptions.model_validate({"default_role": meeting.default_role}),
+        settings=MeetingOptions.model_validate(
+            {"default_role": meeting.default_role, **meeting.room_settings.model_dump()}
+        ),
         starts_at=time_of(meeting.starts_at),
         duration_minutes=meeting.duration_minutes,
         created_at=datetime.fromtimestamp(meeting.created_at, UTC),
         ended_at=time_of(meeting.ended_at),
-        join_url=join_url(services, meeting.id),
+        join_url=services.inviting.plain_link(meeting.id),
     )
-
-
-def join_url(services: RestServices, meeting_id: MeetingId) -> str:
-    """The plain link to a meeting: it lets in whoever can log in."""
-    return f"{services.settings.http.public_url.rstrip('/')}/m/{quote(meeting_id, safe='')}"
 
 
 def time_of(seconds: float | None) -> datetime | None:

@@ -6,12 +6,15 @@ for again by the caller, and both steps bear to be made twice.
 
 import hashlib
 import time
+from contextlib import suppress
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Header, Request, Response
 
 from kcs_contracts.ids import new_meeting_id
+from kcs_contracts.limits import Limit as RateLimit
+from kcs_contracts.placement import MeetingIsOver
 from kcs_contracts.rooms import Role
 from kcs_signaling.errors import MeetingEnded, MeetingNotFound
 from kcs_signaling.http.audit import note
@@ -22,7 +25,14 @@ from kcs_signaling.http.meeting_models import (
     NewMeeting,
     view_of,
 )
-from kcs_signaling.http.needs import Caller, HostedMeeting, Person, ReadableMeeting, Services
+from kcs_signaling.http.needs import (
+    Caller,
+    ClientAddress,
+    HostedMeeting,
+    Person,
+    ReadableMeeting,
+    Services,
+)
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import (
     PreconditionFailed,
@@ -31,11 +41,16 @@ from kcs_signaling.http.problems import (
     with_header,
 )
 from kcs_signaling.identity import Identity
+from kcs_signaling.metrics import MEETINGS_CREATED
 from kcs_signaling.ports import Meeting
 from kcs_signaling.records.meetings import Once
 from kcs_signaling.tokens import meeting_token_expiry
 
 _log = structlog.get_logger()
+
+CREATIONS = RateLimit(count=100, per_seconds=60)
+"""Meetings that one user makes; whoever enters a term's timetable waits now and then."""
+
 _ETAG = with_header("ETag", "The meeting's version, for `If-Match`.", '"3"')
 
 IdempotencyKey = Annotated[
@@ -57,16 +72,18 @@ IfMatch = Annotated[
 router = APIRouter(prefix="/api/v1/meetings", tags=["meetings"])
 
 
-@router.post("", status_code=201, responses={201: _ETAG, **documented(401, 403, 422, 503)})
+@router.post("", status_code=201, responses={201: _ETAG, **documented(401, 403, 422, 429, 503)})
 async def create_meeting(
     services: Services,
     caller: Person,
+    address: ClientAddress,
     request: Request,
     response: Response,
     new: NewMeeting,
     idempotency_key: IdempotencyKey = None,
 ) -> CreatedMeeting:
     """Makes a meeting whose host is the caller."""
+    await services.limits.check("create_meeting", CREATIONS, who=caller.user_id, address=address)
     once = None
     if idempotency_key is not None:
         body = hashlib.sha256(await request.body()).hexdigest()
@@ -74,6 +91,7 @@ async def create_meeting(
     asked = _new_meeting(services, caller, new)
     meeting = await services.records.meetings.create(asked, once=once)
     if meeting.id == asked.id:
+        MEETINGS_CREATED.inc()
         await note(services, "meeting.created", caller, meeting_id=meeting.id)
         _log.info("meeting_created", meeting_id=meeting.id, user_id=caller.user_id)
     expires_at = meeting_token_expiry(meeting, time.time())
@@ -121,6 +139,8 @@ async def change_meeting(
     if meeting.ended_at is not None:
         raise MeetingEnded("the meeting is over")
     values = changes.values()
+    if "settings" in values:
+        values["settings"] = meeting.settings | values["settings"]
     changed: Meeting | None = meeting
     if not _matches(if_match, meeting):
         changed = None
@@ -132,13 +152,16 @@ async def change_meeting(
         details = {"fields": sorted(values)}
         await note(services, "meeting.changed", caller, meeting_id=meeting.id, details=details)
         _log.info("meeting_changed", meeting_id=meeting.id, user_id=caller.user_id)
+    if "settings" in values:
+        await _tell_room(services, changed)
     return _shown(services, response, changed)
 
 
 @router.delete("/{meeting_id}", status_code=204, responses=documented(401, 403, 404, 503))
 async def delete_meeting(services: Services, caller: Caller, meeting: HostedMeeting) -> None:
     """Ends a meeting for all and removes it from the records, with its chat and statistics."""
-    await services.placement.end(meeting.id, "deleted")  # first: with no record, nobody could ask
+    # first: with no record, nobody could ask
+    await services.endings.end_live(meeting.id, "deleted", again=meeting.ended_at is not None)
     if await services.records.meetings.delete(meeting.id):
         await note(services, "meeting.deleted", caller, meeting_id=meeting.id)
         _log.info("meeting_deleted", meeting_id=meeting.id, user_id=caller.user_id)
@@ -148,15 +171,24 @@ async def delete_meeting(services: Services, caller: Caller, meeting: HostedMeet
 async def end_meeting(
     services: Services, caller: Caller, meeting: HostedMeeting, response: Response
 ) -> MeetingView:
-    """Ends a meeting for all; one that is over stays as it is."""
+    """Ends a meeting and its breakout rooms for all; one that is over stays as it is."""
     ended = await services.records.meetings.end(meeting.id, now=time.time())
     if ended is None:
         raise MeetingNotFound("there is no such meeting")  # deleted meanwhile
-    if meeting.ended_at is None:
+    again = meeting.ended_at is not None
+    if not again:
         await note(services, "meeting.ended", caller, meeting_id=meeting.id)
-    if await services.placement.end(meeting.id, "ended_by_host"):
-        _log.info("meeting_ended", meeting_id=meeting.id, user_id=caller.user_id)
+    await services.endings.end_live(meeting.id, "ended_by_host", again=again)
+    services.records.journal.ended(meeting.id, ended.ended_at or time.time())
     return _shown(services, response, ended)
+
+
+async def _tell_room(services: Services, meeting: Meeting) -> None:
+    """A meeting that nobody has begun reads its settings from the record when they do."""
+    if await services.placement.assignment(meeting.id) is None:
+        return
+    with suppress(MeetingIsOver):
+        await services.placement.update_settings(meeting.id, meeting.room_settings)
 
 
 def _new_meeting(services: Services, caller: Identity, new: NewMeeting) -> Meeting:
@@ -173,6 +205,7 @@ def _new_meeting(services: Services, caller: Identity, new: NewMeeting) -> Meeti
         duration_minutes=new.duration_minutes,
         created_at=time.time(),
         ended_at=None,
+        settings=new.settings.said(),
     )
 
 

@@ -10,10 +10,14 @@ from redis.asyncio import Redis
 from kcs_contracts.ids import MeetingId, MeetingIdText
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
+from kcs_signaling.adapters.addresses import client_address
 from kcs_signaling.errors import AccessDenied, MeetingNotFound
 from kcs_signaling.identity import Identity
 from kcs_signaling.ports import Meeting, NodeControl
 from kcs_signaling.records import Records
+from kcs_signaling.service.endings import Endings
+from kcs_signaling.service.inviting import Inviting
+from kcs_signaling.service.limits import Limiter
 from kcs_signaling.settings import Settings
 from kcs_signaling.tokens import BadToken, Tokens
 
@@ -33,6 +37,12 @@ class RestServices(Protocol):
     def redis(self) -> Redis: ...
     @property
     def nodes(self) -> NodeControl: ...
+    @property
+    def limits(self) -> Limiter: ...
+    @property
+    def inviting(self) -> Inviting: ...
+    @property
+    def endings(self) -> Endings: ...
 
 
 def _services(request: Request) -> RestServices:
@@ -41,6 +51,14 @@ def _services(request: Request) -> RestServices:
 
 
 Services = Annotated[RestServices, Depends(_services)]
+
+
+async def _address(services: Services, request: Request) -> str:
+    return client_address(request.scope, services.settings.http.trusted_proxies)
+
+
+ClientAddress = Annotated[str, Depends(_address)]
+"""Where the request comes from, as limits count it."""
 
 _MEETING_ID: TypeAdapter[MeetingId] = TypeAdapter(MeetingIdText)
 _BEARER = HTTPBearer(

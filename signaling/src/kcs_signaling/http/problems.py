@@ -3,6 +3,7 @@
 Every error of REST leaves through here; a problem never quotes what the client sent.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -117,7 +118,7 @@ def problem(
     if status == 401:
         more["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s is not None:
-        more["Retry-After"] = str(max(1, round(error.retry_after_s)))
+        more["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return JSONResponse(body.model_dump(exclude_none=True), status, more, MEDIA_TYPE)
 
 
@@ -131,13 +132,17 @@ def _documented(status: int) -> dict[str, Any]:
     example: dict[str, Any] = {"type": "about:blank", "title": phrase, "status": status}
     example |= {"detail": "What happened and what to do.", "code": code}
     content = {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
-    return {"description": phrase, "content": {MEDIA_TYPE: content}}
+    headers = _RETRY_AFTER if status == 429 else {}
+    return {"description": phrase, "content": {MEDIA_TYPE: content}, **headers}
 
 
 def with_header(name: str, description: str, example: str) -> dict[str, Any]:
     """The `responses` entry of an answer that has a header worth knowing."""
     schema = {"type": "string"}
     return {"headers": {name: {"description": description, "schema": schema, "example": example}}}
+
+
+_RETRY_AFTER = with_header("Retry-After", "In how many s to try again.", "30")
 
 
 def add_handlers(app: FastAPI) -> None:

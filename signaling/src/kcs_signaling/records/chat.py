@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from pydantic import StringConstraints
-from sqlalchemy import RowMapping, and_, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, and_, or_, select, update
 
 from kcs_contracts.ids import MeetingId, UserId
 from kcs_contracts.models import Contract
@@ -75,28 +75,55 @@ class Chat:
         viewer: UserId,
         *,
         is_host: bool,
+        since: float | None = None,
+        until: float | None = None,
         after: str | None = None,
         limit: int = 50,
+        newest_first: bool = True,
     ) -> Page[ChatMessage]:
-        """What the viewer may see, newest first.
+        """What the viewer may see, newest first unless asked otherwise.
 
         That is: what went to all, what they wrote, what was written to them, and, where they are
         a host, what was written to the hosts.
+
+        Args:
+            since, until: of that time alone, both included; Unix times in s.
         """
-        visible = or_(
-            ChatMessageRow.recipient_type == "all",
-            ChatMessageRow.sender_id == viewer,
-            and_(ChatMessageRow.recipient_type == "private", ChatMessageRow.recipient_id == viewer),
-            *([ChatMessageRow.recipient_type == "host"] if is_host else []),
-        )
         query = select(ChatMessageRow.__table__).where(
-            ChatMessageRow.meeting_id == meeting_id, visible
+            ChatMessageRow.meeting_id == meeting_id,
+            _visible_to(viewer, is_host),
+            *([ChatMessageRow.at >= since] if since is not None else []),
+            *([ChatMessageRow.at <= until] if until is not None else []),
         )
         keys = (ChatMessageRow.at, ChatMessageRow.id)
         async with self._database.begin() as connection:
             return await read_page(
-                connection, query, keys, _message, after=after, limit=limit, newest_first=True
+                connection,
+                query,
+                keys,
+                _message,
+                after=after,
+                limit=limit,
+                newest_first=newest_first,
             )
+
+
+def may_see(message: ChatMessage, viewer: UserId, *, is_host: bool) -> bool:
+    """Whether a message is in the viewer's history; the rule of `Chat.history`."""
+    if viewer == message.sender_id or message.recipient_type == "all":
+        return True
+    if message.recipient_type == "host":
+        return is_host
+    return viewer == message.recipient_id
+
+
+def _visible_to(viewer: UserId, is_host: bool) -> ColumnElement[bool]:
+    return or_(
+        ChatMessageRow.recipient_type == "all",
+        ChatMessageRow.sender_id == viewer,
+        and_(ChatMessageRow.recipient_type == "private", ChatMessageRow.recipient_id == viewer),
+        *([ChatMessageRow.recipient_type == "host"] if is_host else []),
+    )
 
 
 def _message(row: RowMapping) -> ChatMessage:

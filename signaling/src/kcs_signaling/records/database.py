@@ -50,6 +50,16 @@ class Database:
                 raise
             raise Unavailable("the database does not answer", retry_after_s=1) from error
 
+    async def scrub(self) -> None:
+        """Takes what was deleted out of SQLite's files too, as far as nobody reads it just now.
+
+        What remains in the log of writes is overwritten by later ones. PostgreSQL does this by
+        itself (autovacuum), and keeps no such promise about its log and backups.
+        """
+        if self._engine.dialect.name == "sqlite":
+            async with self.begin() as connection:
+                await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+
     async def ping(self) -> None:
         """Raises `Unavailable` unless the database answers."""
         async with self.begin() as connection:
@@ -59,8 +69,15 @@ class Database:
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[Database]:
     """The database at a SQLAlchemy URL, as it is; closes its connections at the end."""
-    engine = create_async_engine(async_url(url), pool_timeout=_TIMEOUT_S, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
+    parsed = async_url(url)
+    is_file = parsed.get_backend_name() == "sqlite"
+    engine = create_async_engine(
+        parsed,
+        pool_timeout=_TIMEOUT_S,
+        pool_pre_ping=not is_file,  # a file does not go away, and a ping is three turns of a thread
+        hide_parameters=True,  # errors are logged, and people's data is not
+    )
+    if is_file:
         event.listen(engine.sync_engine, "connect", configure_sqlite)
     try:
         yield Database(engine)
@@ -82,9 +99,17 @@ def insert_of(connection: AsyncConnection, table: type[Base]) -> sqlite.Insert |
 
 
 def configure_sqlite(connection: Any, _record: object) -> None:
-    """WAL lets readers and one writer work at once; NORMAL is as safe as WAL needs."""
+    """WAL lets readers and one writer work at once; NORMAL is as safe as WAL needs.
+
+    With secure_delete what is deleted is overwritten in the file.
+    """
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=2500", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in (
+        "busy_timeout=2500",
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "secure_delete=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from kcs_contracts.ids import MeetingId, UserId
 from kcs_signaling.errors import SignalingError
 from kcs_signaling.ports import Meeting
+from kcs_signaling.records.breakouts import with_breakouts
 from kcs_signaling.records.database import Database, insert_of
 from kcs_signaling.records.paging import Page, read_page
 from kcs_signaling.records.tables import (
@@ -22,6 +23,8 @@ from kcs_signaling.records.tables import (
 
 KEY_S = 24 * 3600
 """How long an idempotency key is remembered."""
+_AT_ONCE = 100
+"""Meetings in one statement: with their breakout rooms that is 5,100 ids."""
 
 _MEETINGS = MeetingRow.__table__
 _FIXED = {"id", "host_id", "created_at", "ended_at", "version"}
@@ -128,9 +131,15 @@ class Meetings:
 
 
 async def delete_meetings(connection: AsyncConnection, meeting_ids: list[MeetingId]) -> int:
-    """Deletes them with all that is of them, but the audit log; how many meetings there were."""
-    for table in _OF_A_MEETING:
-        await connection.execute(delete(table).where(table.meeting_id.in_(meeting_ids)))
+    """Deletes them with all that is of them and of their breakout rooms, but the audit log.
+
+    Returns:
+        How many meetings there were.
+    """
+    for start in range(0, len(meeting_ids), _AT_ONCE):
+        ids = with_breakouts(meeting_ids[start : start + _AT_ONCE])
+        for table in _OF_A_MEETING:
+            await connection.execute(delete(table).where(table.meeting_id.in_(ids)))
     gone = await connection.execute(delete(MeetingRow).where(MeetingRow.id.in_(meeting_ids)))
     return gone.rowcount
 

@@ -158,6 +158,7 @@ class Persons:
 
     async def erase(self, user_id: UserId, *, email: str = "", now: float) -> Erased:
         """Takes the person out of all tables, in one transaction, and writes that to the audit log.
+        SQLite's files keep nothing of them either.
 
         Whoever is in a meeting has to be put out first, or is on record again. Nothing may be
         written to the audit log in their name after.
@@ -171,6 +172,7 @@ class Persons:
             for trace in TRACES:
                 if trace.blank != {}:
                     counts[trace.table.__tablename__] += await _erase(connection, trace, names)
+        await self._database.scrub()
         return Erased(counts={k: n for k, n in counts.items() if n}, ended_meetings=ended)
 
 

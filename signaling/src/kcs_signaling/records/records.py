@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from kcs_contracts.ids import MeetingId
@@ -12,6 +12,7 @@ from kcs_signaling.records.audit import Audit
 from kcs_signaling.records.chat import Chat
 from kcs_signaling.records.database import Database, open_database
 from kcs_signaling.records.invitations import Invitations
+from kcs_signaling.records.journal import Journal
 from kcs_signaling.records.meetings import Meetings
 from kcs_signaling.records.migrate import migrate
 from kcs_signaling.records.persons import Persons
@@ -26,7 +27,8 @@ _KEPT = 10_000
 class Records:
     """All that is on record.
 
-    Every method raises `Unavailable` when the database does not answer in time.
+    Every method raises `Unavailable` when the database does not answer in time; those of the
+    journal wait for nothing.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic):
@@ -35,6 +37,7 @@ class Records:
         self.audit = Audit(database)
         self.chat = Chat(database)
         self.invitations = Invitations(database)
+        self.journal = Journal(database)
         self.meetings = Meetings(database)
         self.persons = Persons(database)
         self.refresh_tokens = RefreshTokens(database)
@@ -56,6 +59,17 @@ class Records:
             return None
         return self._keep(read)
 
+    async def changed_settings(
+        self, meeting_id: MeetingId, changes: Mapping[str, object]
+    ) -> Meeting | None:
+        """The meeting with these of its settings changed; None when it is not on record or over."""
+        while (meeting := await self.meetings.read(meeting_id)) and meeting.ended_at is None:
+            settings = {**meeting.settings, **changes}
+            changed = await self.meetings.change(meeting_id, meeting.version, settings=settings)
+            if changed is not None:  # else somebody else changed it at the same moment
+                return self._keep(changed)
+        return None
+
     async def ping(self) -> None:
         """Raises `Unavailable` unless the database answers."""
         await self.database.ping()
@@ -70,7 +84,12 @@ class Records:
 
 @asynccontextmanager
 async def open_records(url: str) -> AsyncIterator[Records]:
-    """The records at a SQLAlchemy URL, migrated; closes the database's connections at the end."""
+    """The records at a SQLAlchemy URL, migrated, with their journal running.
+
+    At the end the journal writes what waits (`Journal.flush`); then connections are closed.
+    """
     await migrate(url)
     async with open_database(url) as database:
-        yield Records(database)
+        records = Records(database)
+        async with records.journal.running():
+            yield records

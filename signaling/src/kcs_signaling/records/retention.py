@@ -1,4 +1,5 @@
-"""Retention: what is too old is deleted or made anonymous, by one replica at a time.
+"""Retention: what is too old is deleted or made anonymous, by one replica at a time. It also counts
+the people who came lately, for the metrics.
 
 The replica that takes the lock in Redis sweeps; the lock is kept until the next sweep is due, so
 it also says that this round is done. A sweep ends before the lock does. A replica that dies or
@@ -20,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kcs_contracts.ids import MeetingId
 from kcs_signaling.errors import SignalingError
+from kcs_signaling.metrics import USERS
 from kcs_signaling.records.database import Database
 from kcs_signaling.records.meetings import KEY_S, delete_meetings
+from kcs_signaling.records.sessions import Sessions
 from kcs_signaling.records.tables import (
     AuditRow,
     Base,
@@ -40,6 +43,7 @@ _log = structlog.get_logger()
 _LOCK = "kcs:retention"
 _DAY_S = 24 * 3600
 _AT_ONCE = 500
+_PERIODS = {"day": 1, "week": 7, "month": 30}
 _LOOKS = 10
 """How often in an interval a replica looks whether a sweep is due."""
 
@@ -58,6 +62,7 @@ class Retention:
         now: Callable[[], float] = time.time,
     ):
         self._settings, self._database, self._redis = settings, database, redis
+        self._sessions, self._counted_at = Sessions(database), 0.0
         self._now = now
         self._interval_s = settings.sweep_minutes * 60
 
@@ -70,7 +75,10 @@ class Retention:
                 if await self._take():
                     async with asyncio.timeout(self._interval_s * 0.9):
                         done = await self.sweep()
+                        await self._count_users()
                     _log.info("retention_swept", **done)
+                elif self._counted_at + self._interval_s < self._now():
+                    USERS.clear()  # another replica counts now
             except (RedisError, OSError, TimeoutError, SignalingError) as error:
                 _log.warning("retention_put_off", error=type(error).__name__)
             except Exception:
@@ -90,6 +98,13 @@ class Retention:
         for step in _steps(now=now, old=old, stale=stale):
             done[step.name] = await self._repeat(step.run)
         return done
+
+    async def _count_users(self) -> None:
+        now = self._now()
+        for period, days in _PERIODS.items():
+            count = await self._sessions.users_since(now - days * _DAY_S)
+            USERS.labels(period).set(count)
+        self._counted_at = now
 
     async def _take(self) -> bool:
         """Whether this replica is the one that sweeps in this interval."""

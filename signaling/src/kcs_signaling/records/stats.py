@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import RowMapping, case, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from kcs_contracts.ids import MeetingId, UserId
 from kcs_contracts.models import Contract
@@ -58,22 +59,10 @@ class Stats:
 
     async def add(self, samples: Sequence[StatsSample]) -> None:
         """Adds samples to their minutes, in one transaction."""
-        rows = roll_up(samples)
-        if not rows:
+        if not samples:
             return
         async with self._database.begin() as connection:
-            new = insert_of(connection, StatsRow)
-            sums = ("samples", *(f"{measure}_sum" for measure in _MEASURES))
-            peaks = tuple(f"{measure}_max" for measure in _MEASURES)
-            grown: dict[str, Any] = {
-                name: getattr(StatsRow, name) + new.excluded[name] for name in sums
-            }
-            for name in peaks:
-                old, other = getattr(StatsRow, name), new.excluded[name]
-                grown[name] = case((other > old, other), else_=old)
-            await connection.execute(
-                new.values(rows).on_conflict_do_update(index_elements=_KEY, set_=grown)
-            )
+            await add_samples(connection, samples)
 
     async def of_meeting(
         self, meeting_id: MeetingId, *, after: str | None = None, limit: int = 50
@@ -83,6 +72,20 @@ class Stats:
         keys = (StatsRow.minute, StatsRow.id)
         async with self._database.begin() as connection:
             return await read_page(connection, query, keys, _minute, after=after, limit=limit)
+
+
+async def add_samples(connection: AsyncConnection, samples: Sequence[StatsSample]) -> None:
+    """Adds samples, at least one, to their minutes."""
+    new = insert_of(connection, StatsRow)
+    sums = ("samples", *(f"{measure}_sum" for measure in _MEASURES))
+    peaks = tuple(f"{measure}_max" for measure in _MEASURES)
+    grown: dict[str, Any] = {name: getattr(StatsRow, name) + new.excluded[name] for name in sums}
+    for name in peaks:
+        old, other = getattr(StatsRow, name), new.excluded[name]
+        grown[name] = case((other > old, other), else_=old)
+    await connection.execute(
+        new.on_conflict_do_update(index_elements=_KEY, set_=grown), roll_up(samples)
+    )
 
 
 def roll_up(samples: Sequence[StatsSample]) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from kcs_contracts.models import JsonObject
 from kcs_contracts.rooms import Participant, Role
 from kcs_signaling.errors import NotJoined
 from kcs_signaling.identity import Identity
+from kcs_signaling.rooms.quality import QualityWatch
 from kcs_signaling.rooms.state import RoomState
 
 
@@ -22,6 +23,15 @@ class Audience(Protocol):
     def part(self, peer: "Peer", meeting_id: MeetingId) -> None:
         """Another session speaks for the peer's participant: says so and closes the socket."""
 
+    def removed(self, peer: "Peer", meeting_id: MeetingId, note: str) -> None:
+        """A host removed the peer: says so. The socket stays, outside of every meeting."""
+
+    def decided(self, peer: "Peer", meeting_id: MeetingId, admitted: bool, note: str) -> None:
+        """The peer waited, and a host let it in or turned it away."""
+
+    def resync(self, peer: "Peer", room: "Room") -> None:
+        """News may be lost to the peer: says so."""
+
 
 @dataclass(eq=False)
 class Room:
@@ -32,6 +42,8 @@ class Room:
     rtp_capabilities: JsonObject = field(default_factory=dict)
     """What the meeting's router can receive."""
     peers: "dict[SessionId, Peer]" = field(default_factory=dict)
+    lobby: "dict[SessionId, Peer]" = field(default_factory=dict)
+    """Peers that wait to be let in: they are told of that, and of the meeting's end."""
 
 
 @dataclass(eq=False)
@@ -44,14 +56,32 @@ class Seat:
     rtp_capabilities: JsonObject | None = None
     """What the client can receive: it may leave them out after it has told them once."""
     consumers: dict[ProducerId, ConsumerId] = field(default_factory=dict)
+    settled: bool = False
+    """The peer has the answer to its join, which holds what happens until then, but for news."""
+    held: list[DomainEvent] = field(default_factory=list)
+    """News of that time: they are told after the answer."""
+    entered: int = 0
+    """The version of the room's state as the peer was seated; from there on it is told all."""
+    wants_stats: bool = False
+    """It asked for everybody's statistics."""
+    watch: QualityWatch = field(default_factory=QualityWatch)
+    starts_screen: bool = False
+    """It said that it is about to share its screen."""
+    called_to: MeetingId | None = None
+    """The breakout room that it was told to go to."""
 
     @property
     def participant_id(self) -> ParticipantId:
         return self.participant.id
 
     @property
+    def now(self) -> Participant:
+        """The participant as the room knows it now."""
+        return self.room.state.participants.get(self.participant.id, self.participant)
+
+    @property
     def role(self) -> Role:
-        return self.participant.role
+        return self.now.role
 
     def forget_consumer(self, consumer_id: str) -> None:
         """The consumer is closed."""
@@ -67,6 +97,13 @@ class Peer:
     def __init__(self, identity: Identity, session: SessionId, audience: Audience):
         self.identity, self.session, self.audience = identity, session, audience
         self.seat: Seat | None = None
+        self.waits_for: Room | None = None
+        """The meeting whose waiting room it is in."""
+
+    @property
+    def participant_id(self) -> ParticipantId:
+        """Who it is in any meeting."""
+        return ParticipantId(self.identity.user_id)
 
     def seated(self) -> Seat:
         """Its seat.

@@ -1,49 +1,38 @@
-"""Who may do what in a meeting: one table, role x action, asked before a command reaches the room.
+"""Who may do what in a meeting, asked before a command reaches the room.
 
-The roles are the architecture guide's ("Role-Based Access Control"); a guest only views.
+The table is `kcs_contracts.protocol.roles`; here stands what asks it, and what it says to people.
 """
 
-from enum import StrEnum
-
-from kcs_contracts.rooms import Role, Source
-from kcs_signaling.errors import AccessDenied
-
-
-class Action(StrEnum):
-    """Something that a role allows or not; the words stand in the error that refuses it."""
-
-    RECEIVE = "receive media"
-    SEND_AUDIO = "send audio"
-    SEND_VIDEO = "send video"
-    SHARE_SCREEN = "share a screen"
+from kcs_contracts.meeting_settings import RoomSettings
+from kcs_contracts.protocol.roles import HOSTS, Action, allows
+from kcs_contracts.rooms import Role
+from kcs_signaling.errors import AccessDenied, SignalingError, UnauthorizedRecording
 
 
-_VIEW = frozenset({Action.RECEIVE})
-_TALK = _VIEW | {Action.SEND_AUDIO, Action.SEND_VIDEO}
-_PRESENT = _TALK | {Action.SHARE_SCREEN}
-
-ALLOWED: dict[Role, frozenset[Action]] = {
-    Role.HOST: _PRESENT,
-    Role.CO_HOST: _PRESENT,
-    Role.PRESENTER: _PRESENT,
-    Role.ATTENDEE: _TALK,
-    Role.GUEST: _VIEW,
-}
-
-SENDING: dict[Source, Action] = {
-    Source.MIC: Action.SEND_AUDIO,
-    Source.CAMERA: Action.SEND_VIDEO,
-    Source.SCREEN: Action.SHARE_SCREEN,
-    Source.SCREEN_AUDIO: Action.SHARE_SCREEN,
-}
-"""The action that sending from a source is."""
-
-
-def authorise(role: Role, action: Action) -> None:
+def authorise(role: Role, action: Action, settings: RoomSettings) -> None:
     """Passes when the role allows the action.
 
     Raises:
-        AccessDenied: it does not.
+        AccessDenied: it does not; UnauthorizedRecording for recording.
     """
-    if action not in ALLOWED[role]:
-        raise AccessDenied(f"a {role.value.replace('_', '-')} may not {action.value}")
+    if allows(role, action, guest_chat=settings.guest_chat):
+        return
+    kind: type[SignalingError] = AccessDenied
+    if action is Action.RECORD:
+        kind = UnauthorizedRecording
+    raise kind(f"a {role.value.replace('_', '-')} may not {action.value}")
+
+
+def authorise_over(actor: Role, target: Role | None) -> None:
+    """Passes unless a co-host acts on a host; None: somebody who has no role here.
+
+    Raises:
+        AccessDenied: only a host may.
+    """
+    if target is Role.HOST and actor is not Role.HOST:
+        raise AccessDenied("only a host may do that to a host")
+
+
+def is_host(role: Role) -> bool:
+    """Host or co-host."""
+    return role in HOSTS

@@ -2,18 +2,24 @@
 
 from collections.abc import Iterator
 from enum import Enum, auto
+from typing import Literal
 
 from kcs_contracts.events import (
+    BreakoutMoved,
     DomainEvent,
     MediaReset,
     MediaToggled,
+    ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
     ProducerClosed,
     ProducerOpened,
     ProducerPaused,
     Published,
+    RoomChanged,
     SessionReplaced,
+    WaitingJoined,
+    WaitingLeft,
 )
 from kcs_contracts.ids import (
     Epoch,
@@ -23,7 +29,8 @@ from kcs_contracts.ids import (
     ParticipantId,
     ProducerId,
 )
-from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Source
+from kcs_contracts.live import Live
+from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Waiting
 
 
 class Applied(Enum):
@@ -38,7 +45,7 @@ class Applied(Enum):
 
 
 class RoomState:
-    """Who is in the meeting and what they send, at `version`."""
+    """Who is in the meeting, what they send, and what holds in it, at `version`."""
 
     def __init__(self, snapshot: RoomSnapshot):
         self.meeting_id: MeetingId = snapshot.meeting_id
@@ -50,6 +57,10 @@ class RoomState:
             each.id: each for each in snapshot.participants
         }
         self.producers: dict[ProducerId, Producer] = {each.id: each for each in snapshot.producers}
+        self.waiting: dict[ParticipantId, Waiting] = {each.id: each for each in snapshot.waiting}
+        self.live = Live(snapshot.live)
+        self.inside: dict[ParticipantId, MeetingId] = dict(snapshot.inside)
+        """Who is in which breakout room."""
 
     def producers_of(self, participant_id: ParticipantId) -> list[Producer]:
         """What the participant sends, oldest first."""
@@ -75,6 +86,9 @@ class RoomState:
             self.assignment, self.epoch = older.assignment, older.epoch
             self.generation = older.generation
         self.participants = older.participants | self.participants
+        self.waiting = older.waiting | self.waiting
+        self.inside = older.inside | self.inside
+        self.live = self.live.over(older.live)
         if (self.epoch, self.generation) == (older.epoch, older.generation):
             self.producers = older.producers | self.producers
 
@@ -86,21 +100,32 @@ class RoomState:
                 self.participants.pop(gone, None)
                 for producer in self.producers_of(gone):
                     del self.producers[producer.id]
+            case ParticipantChanged(participant=participant):
+                if participant.id in self.participants:
+                    self.participants[participant.id] = participant
+            case WaitingJoined(person=person):
+                self.waiting[person.id] = person
+            case WaitingLeft(participant_id=who, outcome=outcome):
+                self.waiting.pop(who, None)
+                if outcome == "admitted":
+                    self.live = self.live.changed(f"admitted:{who}", "true")
+            case BreakoutMoved(participant_id=who, room_id=where, inside=True):
+                self.inside[who] = where
+            case BreakoutMoved(participant_id=who):
+                self.inside.pop(who, None)
+            case RoomChanged(field=field, value=value):
+                self.live = self.live.changed(field, value)
             case SessionReplaced(participant_id=who, new_session=session):
                 self._change(who, session=session)
             case MediaToggled(participant_id=who, kind=kind, enabled=enabled):
                 self._change(who, **{f"{kind}_enabled": enabled})
             case ProducerOpened(producer=producer):
                 self.producers[producer.id] = producer
-                if producer.source is Source.SCREEN:
-                    self._change(producer.participant_id, screen_sharing=True)
             case ProducerPaused(producer_id=which, paused=paused):
                 if known := self.producers.get(which):
                     self.producers[which] = known.model_copy(update={"paused": paused})
-            case ProducerClosed(producer_id=which, participant_id=who, source=source):
+            case ProducerClosed(producer_id=which):
                 self.producers.pop(which, None)
-                if source is Source.SCREEN:
-                    self._change(who, screen_sharing=False)
             case MediaReset(epoch=epoch, generation=generation):
                 if epoch != self.epoch:
                     self.assignment = None  # the event does not say where the new home listens
@@ -115,31 +140,45 @@ class RoomState:
 def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
     """What happened between the two, as far as it can still be seen, in an order that makes sense.
 
-    For the sockets of a replica whose bus had a gap: they are told what they missed.
+    For the sockets of a replica whose bus had a gap: they are told what they missed. Whoever left
+    and came again meanwhile did just that.
     """
     count = len(new.participants)
+    stayed = {
+        who: known
+        for who, known in old.participants.items()
+        if who in new.participants and new.participants[who].joined_at_ms == known.joined_at_ms
+    }
     if (old.epoch, old.generation) != (new.epoch, new.generation) and old.epoch:
         node = new.assignment.node if new.assignment else NodeName("")
         yield MediaReset(reason="moved", node=node, epoch=new.epoch, generation=new.generation)
         old_producers: dict[ProducerId, Producer] = {}
     else:
         old_producers = old.producers
+    streams = {
+        which: producer
+        for which, producer in old_producers.items()
+        if which in new.producers and producer.participant_id in stayed
+    }
     for closed in old_producers.values():
-        if closed.id not in new.producers:
-            yield closed_event(closed, left=closed.participant_id not in new.participants)
+        if closed.id not in streams:
+            yield closed_event(closed, left=closed.participant_id not in stayed)
     for gone, known in old.participants.items():
-        if gone not in new.participants:
+        if gone not in stayed:
             yield ParticipantLeft(
-                participant_id=gone, display_name=known.display_name, reason="left", count=count
+                participant_id=gone,
+                display_name=known.display_name,
+                reason="removed" if new.live.was_removed(gone) else "left",
+                count=count,
             )
+    yield from _live_changes(old, new)
     for who, participant in new.participants.items():
-        before = old.participants.get(who)
-        if before is None:
-            yield ParticipantJoined(participant=participant, count=count)
+        if who in stayed:
+            yield from _changed(stayed[who], participant)
         else:
-            yield from _changed(before, participant)
+            yield ParticipantJoined(participant=participant, count=count)
     for producer in new.producers.values():
-        earlier = old_producers.get(producer.id)
+        earlier = streams.get(producer.id)
         if earlier is None:
             yield ProducerOpened(producer=producer)
         elif earlier.paused != producer.paused:
@@ -169,3 +208,49 @@ def _changed(before: Participant, after: Participant) -> Iterator[DomainEvent]:
         yield MediaToggled(participant_id=after.id, kind="audio", enabled=after.audio_enabled)
     if before.video_enabled != after.video_enabled:
         yield MediaToggled(participant_id=after.id, kind="video", enabled=after.video_enabled)
+    if before.role != after.role:
+        yield ParticipantChanged(participant=after, what="role", old_role=before.role)
+    for what in _SEEN:
+        if getattr(before, what) != getattr(after, what):
+            yield ParticipantChanged(participant=after, what=what)
+
+
+_SEEN: tuple[
+    Literal[
+        "display_name",
+        "hand_raised_at_ms",
+        "audio_muted",
+        "video_muted",
+        "screen_sharing",
+        "quality",
+    ],
+    ...,
+] = (
+    "display_name",
+    "hand_raised_at_ms",
+    "audio_muted",
+    "video_muted",
+    "screen_sharing",
+    "quality",
+)
+
+
+def _live_changes(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
+    """What holds in the meeting now and did not before, and who waits or is in another room."""
+    for field in old.live.fields.keys() | new.live.fields.keys():
+        value = new.live.fields.get(field)
+        if old.live.fields.get(field) != value:
+            yield RoomChanged(field=field, value=value)
+    for who in old.waiting.keys() - new.waiting.keys():
+        admitted = f"admitted:{who}" in new.live.fields
+        yield WaitingLeft(participant_id=who, outcome="admitted" if admitted else "left")
+    for who, person in new.waiting.items():
+        if old.waiting.get(who) != person:
+            yield WaitingJoined(person=person)
+    for who in old.inside.keys() | new.inside.keys():
+        before, after = old.inside.get(who), new.inside.get(who)
+        where = after or before
+        if before != after and where is not None:
+            yield BreakoutMoved(
+                participant_id=who, display_name="", room_id=where, inside=after is not None
+            )

@@ -9,10 +9,13 @@ from redis.exceptions import RedisError
 
 from kcs_contracts.placement import (
     MeetingFull,
+    MeetingIsLocked,
     MeetingIsOver,
     NoCapacity,
     NotInMeeting,
+    ScreensTaken,
     StaleEpoch,
+    WasRemoved,
 )
 from kcs_signaling import errors
 
@@ -39,6 +42,14 @@ async def redis_calls(timeout_s: float = _TIMEOUT_S) -> AsyncIterator[None]:
         raise errors.MeetingEnded("the meeting has ended") from error
     except MeetingFull as error:
         raise errors.MeetingFull("the meeting is full") from error
+    except MeetingIsLocked as error:
+        raise errors.MeetingLocked("the meeting is locked; ask a host to open it") from error
+    except WasRemoved as error:
+        raise errors.AccessDenied("a host removed you from this meeting") from error
+    except ScreensTaken as error:
+        raise errors.ScreenShareTaken(
+            "somebody else shares a screen already; ask them to stop first"
+        ) from error
     except NotInMeeting as error:
         raise errors.NotJoined("join the meeting first") from error
     except StaleEpoch as error:

@@ -5,12 +5,17 @@ opened at the node first; where placement then refuses it (the media was reset m
 closed again, so that nobody sends what nobody knows.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from kcs_contracts.ids import ProducerId
+import structlog
+
+from kcs_contracts.ids import ParticipantId, ProducerId
 from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.node_api import (
+    Answer,
     CloseConsumer,
     CloseProducer,
     ConnectTransport,
@@ -29,17 +34,21 @@ from kcs_contracts.node_api import (
     ResumeConsumer,
     ResumeProducer,
     RoomOpened,
+    SetMuted,
     SetPreferredLayers,
     TransportCreated,
 )
 from kcs_contracts.placement import Placement
+from kcs_contracts.protocol.media import Layer
 from kcs_contracts.rooms import MediaKind, Producer, Source
-from kcs_signaling.errors import InvalidRequest, NotFound, SignalingError
+from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound, SignalingError
 from kcs_signaling.rooms.peer import Peer, Seat
+from kcs_signaling.rooms.permissions import authorise_over, is_host
+from kcs_signaling.service.detail import detail
 from kcs_signaling.service.guard import redis_calls
 from kcs_signaling.service.nodes import RoomNodes
 
-Layer = Literal["low", "medium", "high"]
+_log = structlog.get_logger()
 _SPATIAL: dict[Layer, int] = {"low": 0, "medium": 1, "high": 2}
 _SWITCHED: dict[MediaKind, Source] = {"audio": Source.MIC, "video": Source.CAMERA}
 
@@ -62,24 +71,28 @@ class RoomMedia:
 
     # --- transports ---------------------------------------------------------------------------
 
-    async def create_transport(self, peer: Peer, direction: Direction) -> TransportCreated:
-        """A new transport; an older one of that direction goes, with all that it carried."""
+    async def create_transports(
+        self, peer: Peer, directions: Sequence[Direction]
+    ) -> list[TransportCreated]:
+        """New transports; an older one of the same direction goes, with all that it carried."""
         seat = peer.seated()
-        older = seat.room.state.producers_of(seat.participant_id) if direction == "send" else []
+        if not directions:
+            return []
+        sends = "send" in directions
+        older = seat.room.state.producers_of(seat.participant_id) if sends else []
         done = await self._nodes.ask(
             seat.room,
             OpenRoom(),  # it may have been closed when it was empty, or have moved
-            CreateTransport(participant_id=seat.participant_id, direction=direction),
+            *(CreateTransport(participant_id=seat.participant_id, direction=d) for d in directions),
         )
-        opened, created = done.answers
+        opened, *created = done.answers
         assert isinstance(opened, RoomOpened)
-        assert isinstance(created, TransportCreated)
         seat.room.rtp_capabilities = opened.rtp_capabilities
-        if direction == "recv":
+        if "recv" in directions:
             seat.consumers.clear()
         for producer in older:
             await self._close_known(seat, producer.id, "transport_closed")
-        return created
+        return [each for each in created if isinstance(each, TransportCreated)]
 
     async def connect_transport(
         self, peer: Peer, transport_id: str, dtls_parameters: JsonObject
@@ -118,10 +131,18 @@ class RoomMedia:
     ) -> Producer:
         """Opens a producer on the named transport, else on the send transport.
 
-        A producer of the same source that the participant had is closed.
+        A producer of the same source that the participant had is closed. Whoever was muted by a
+        host and may not unmute themselves sends it paused; whoever may, is unmuted by it.
+
+        Raises:
+            ScreenShareTaken: it is a screen, and as many are shared as may be.
         """
         seat = peer.seated()
         who = seat.participant_id
+        if source is Source.SCREEN_AUDIO and not seat.now.screen_sharing:
+            raise InvalidRequest("screen_audio goes with a shared screen")  # no way around a mute
+        muted = await self._muted(seat, source) if not paused else _is_muted(seat, source)
+        paused = paused or muted
         op = Produce(
             participant_id=who,
             transport_id=transport_id,
@@ -129,11 +150,12 @@ class RoomMedia:
             rtp_parameters=rtp_parameters,
             paused=paused,
         )
-        done = await self._nodes.ask(seat.room, op)
-        produced = done.answers[0]
+        again = [SetMuted(participant_id=who, kind=source.kind, muted=True)] if muted else []
+        done = await self._nodes.ask(seat.room, *again, op)  # again: a node that is new to them
+        produced = done.answers[-1]
         assert isinstance(produced, Produced)
         producer = Producer(
-            id=produced.producer_id, participant_id=who, source=source, paused=paused
+            id=produced.producer_id, participant_id=who, source=source, paused=produced.paused
         )
         close = CloseProducer(participant_id=who, producer_id=producer.id)
         try:
@@ -144,7 +166,11 @@ class RoomMedia:
         except SignalingError:
             await self._nodes.tell(seat.room.id, close)
             raise
+        _log_stream(
+            "producer_opened", seat, who, producer.id, source=source, paused=producer.paused
+        )
         if older is not None:
+            _log_stream("producer_closed", seat, who, older, source=source, reason="replaced")
             await self._nodes.tell(
                 seat.room.id, CloseProducer(participant_id=who, producer_id=older)
             )
@@ -160,11 +186,17 @@ class RoomMedia:
         await self._close_known(seat, ProducerId(producer_id), "closed")
 
     async def toggle(self, peer: Peer, kind: MediaKind, enabled: bool) -> None:
-        """Switches the microphone or the camera, and whatever producer it has."""
+        """Switches the microphone or the camera, and whatever producer it has.
+
+        Raises:
+            AccessDenied: a host muted the participant, who may not unmute themselves.
+        """
         seat = peer.seated()
-        who = seat.participant_id
+        who, source = seat.participant_id, _SWITCHED[kind]
+        if enabled and await self._muted(seat, source):
+            raise AccessDenied("a host muted you; ask them to let you unmute yourself")
         for producer in seat.room.state.producers_of(who):
-            if producer.source is _SWITCHED[kind] and producer.paused == enabled:
+            if producer.source is source and producer.paused == enabled:
                 op = ResumeProducer if enabled else PauseProducer
                 await self._do(seat, op(participant_id=who, producer_id=producer.id))
                 async with redis_calls():
@@ -173,6 +205,55 @@ class RoomMedia:
                     )
         async with redis_calls():
             await self._placement.toggle_media(seat.room.id, who, peer.session, kind, enabled)
+
+    async def _muted(self, seat: Seat, source: Source) -> bool:
+        """Whether a host's mute holds against a participant who wants to send; if they may unmute
+        themselves, that ends it."""
+        if not _is_muted(seat, source):
+            return False
+        if not (seat.room.state.live.settings.allow_unmute_self or is_host(seat.role)):
+            return True
+        who, kind = seat.participant_id, source.kind
+        await self._do(seat, SetMuted(participant_id=who, kind=kind, muted=False))
+        async with redis_calls():
+            await self._placement.mute(seat.room.id, who, kind, False)
+        return False
+
+    # --- screens ------------------------------------------------------------------------------
+
+    async def start_screen(self, peer: Peer) -> None:
+        """Takes one of the places for shared screens, and tells all.
+
+        Raises:
+            ScreenShareTaken: there is none.
+        """
+        seat = peer.seated()
+        async with redis_calls():
+            await self._placement.start_screen(seat.room.id, seat.participant_id, peer.session)
+        seat.starts_screen = True
+
+    async def stop_screen(self, peer: Peer, target: ParticipantId | None) -> None:
+        """Closes the streams of a screen: the peer's, or, for a host, somebody else's.
+
+        Raises:
+            NotFound: they are not in the meeting.
+            AccessDenied: they are a host, and the peer is not.
+        """
+        seat = peer.seated()
+        who = target or seat.participant_id
+        known = seat.room.state.participants.get(who)
+        if known is None:
+            raise NotFound("they are not in the meeting")
+        if who != seat.participant_id:
+            authorise_over(seat.role, known.role)
+        seat.starts_screen = seat.starts_screen and who != seat.participant_id
+        for producer in seat.room.state.producers_of(who):
+            if producer.source in (Source.SCREEN, Source.SCREEN_AUDIO):
+                with suppress(NotFound):
+                    await self._do(seat, CloseProducer(participant_id=who, producer_id=producer.id))
+                await self._close_known(seat, producer.id, "closed", who)
+        async with redis_calls():
+            await self._placement.stop_screen(seat.room.id, who)
 
     # --- consumers ----------------------------------------------------------------------------
 
@@ -183,33 +264,81 @@ class RoomMedia:
 
         Without capabilities, those that the peer told last.
         """
+        (outcome,) = await self.consume_batch(peer, [producer_id], rtp_capabilities)
+        if isinstance(outcome, SignalingError):
+            raise outcome
+        return outcome
+
+    async def consume_batch(
+        self,
+        peer: Peer,
+        producer_ids: Sequence[str],
+        rtp_capabilities: JsonObject | None,
+        *,
+        paused: bool = True,
+    ) -> list[Subscription | SignalingError]:
+        """The same for several, in one go at the node; each outcome by itself, in their order.
+
+        Raises:
+            InvalidRequest: there are no capabilities yet.
+        """
         seat = peer.seated()
-        producer = seat.room.state.producers.get(ProducerId(producer_id))
-        if producer is None:
-            raise NotFound("there is no such producer in the meeting")
         capabilities = seat.rtp_capabilities if rtp_capabilities is None else rtp_capabilities
         if capabilities is None:
             raise InvalidRequest("rtp_capabilities are needed the first time")
-        consumer = await self._ask(
-            seat,
+        known = [seat.room.state.producers.get(ProducerId(each)) for each in producer_ids]
+        ops = [
             Consume(
                 participant_id=seat.participant_id,
-                producer_id=producer_id,
+                producer_id=producer.id,
                 rtp_capabilities=capabilities,
-            ),
-            Consumed,
-        )
+                paused=paused,
+            )
+            for producer in known
+            if producer is not None
+        ]
+        answers = iter(await self._nodes.try_each(seat.room, *ops) if ops else ())
+        outcomes = [
+            NotFound("there is no such producer in the meeting")
+            if producer is None
+            else self._subscribed(seat, producer, next(answers))
+            for producer in known
+        ]
+        if any(isinstance(outcome, Subscription) for outcome in outcomes):
+            seat.rtp_capabilities = capabilities
+        return outcomes
+
+    @staticmethod
+    def _subscribed(
+        seat: Seat, producer: Producer, answer: Answer | SignalingError
+    ) -> Subscription | SignalingError:
+        if isinstance(answer, SignalingError):
+            who, code = seat.participant_id, answer.code
+            detail(seat.room, "consumer_failed", user_id=who, producer_id=producer.id, error=code)
+            return answer
+        assert isinstance(answer, Consumed)
         if producer.id not in seat.room.state.producers:
-            raise NotFound("the producer has just been closed")
-        seat.rtp_capabilities = capabilities
-        seat.consumers[producer.id] = consumer.consumer_id
-        return Subscription(consumer, producer)
+            return NotFound("the producer has just been closed")
+        seat.consumers[producer.id] = answer.consumer_id
+        return Subscription(answer, producer)
 
     async def resume_consumer(self, peer: Peer, consumer_id: str) -> None:
         """Lets a consumer's media flow."""
         seat = peer.seated()
         who = seat.participant_id
         await self._do(seat, ResumeConsumer(participant_id=who, consumer_id=consumer_id))
+
+    async def resume_consumers(self, peer: Peer, consumer_ids: Sequence[str]) -> list[str]:
+        """The same for several; answers those that were there."""
+        seat = peer.seated()
+        who = seat.participant_id
+        ops = [ResumeConsumer(participant_id=who, consumer_id=each) for each in consumer_ids]
+        answers = await self._nodes.try_each(seat.room, *ops)
+        return [
+            each
+            for each, answer in zip(consumer_ids, answers, strict=True)
+            if not isinstance(answer, SignalingError)
+        ]
 
     async def pause_consumer(self, peer: Peer, consumer_id: str) -> None:
         """Holds a consumer's media back."""
@@ -248,15 +377,35 @@ class RoomMedia:
         await self._nodes.ask(seat.room, op)
 
     async def _close_known(
-        self, seat: Seat, producer_id: ProducerId, reason: Literal["closed", "transport_closed"]
+        self,
+        seat: Seat,
+        producer_id: ProducerId,
+        reason: Literal["closed", "transport_closed"],
+        who: ParticipantId | None = None,
     ) -> None:
+        """Whose it is, where that is not the seat's: `who`."""
+        who, known = who or seat.participant_id, seat.room.state.producers.get(producer_id)
         async with redis_calls():
-            await self._placement.close_producer(
-                seat.room.id, producer_id, seat.participant_id, reason
-            )
+            closed = await self._placement.close_producer(seat.room.id, producer_id, who, reason)
+        if closed:
+            source = known.source if known is not None else None
+            _log_stream("producer_closed", seat, who, producer_id, source=source, reason=reason)
 
     @staticmethod
     def _own(seat: Seat, producer_id: str) -> None:
         known = seat.room.state.producers.get(ProducerId(producer_id))
         if known is not None and known.participant_id != seat.participant_id:
             raise NotFound("you have no such producer")
+
+
+def _log_stream(
+    event: str, seat: Seat, who: ParticipantId, producer_id: ProducerId, **more: object
+) -> None:
+    _log.info(event, meeting_id=seat.room.id, user_id=who, producer_id=producer_id, **more)
+
+
+def _is_muted(seat: Seat, source: Source) -> bool:
+    now = seat.now
+    if source is Source.MIC:
+        return now.audio_muted
+    return source is Source.CAMERA and now.video_muted

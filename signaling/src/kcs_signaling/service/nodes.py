@@ -1,12 +1,14 @@
 """Operations on a meeting's home, found and asked as the room needs it."""
 
-from typing import TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import structlog
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId
 from kcs_contracts.models import Contract
-from kcs_contracts.node_api import Answer, Operation, Result
+from kcs_contracts.node_api import Answer, CloseRoom, Operation, Result
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Assignment
 from kcs_signaling import errors
@@ -15,8 +17,8 @@ from kcs_signaling.rooms.peer import Room
 from kcs_signaling.service.guard import RETRY_AFTER_S, redis_calls
 
 _log = structlog.get_logger()
+Reason = Literal["ended_by_host", "expired", "deleted", "idle", "breakout_closed"]
 _OUTDATED = ("STALE_EPOCH", "BAD_TICKET")
-A = TypeVar("A", bound=Contract)
 
 
 class Done(Contract):
@@ -25,6 +27,24 @@ class Done(Contract):
     answers: tuple[Answer, ...]
     epoch: Epoch
     generation: Generation
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of each operation of a batch, and the media plane that they speak of."""
+
+    outcomes: Sequence[Answer | errors.SignalingError]
+    epoch: Epoch
+    generation: Generation
+
+    def all_done(self) -> Done:
+        """The answers, if nothing failed; else the first failure is raised."""
+        answers = []
+        for outcome in self.outcomes:
+            if isinstance(outcome, errors.SignalingError):
+                raise outcome
+            answers.append(outcome)
+        return Done(answers=tuple(answers), epoch=self.epoch, generation=self.generation)
 
 
 class RoomNodes:
@@ -39,15 +59,29 @@ class RoomNodes:
         Raises:
             SignalingError: what the node's error means to a client.
         """
+        return (await self._attempt(room, *ops)).all_done()
+
+    async def try_each(
+        self, room: Room, *ops: Operation
+    ) -> Sequence[Answer | errors.SignalingError]:
+        """Each operation's own outcome, in their order.
+
+        Raises:
+            SignalingError: none of them was done.
+        """
+        return (await self._attempt(room, *ops)).outcomes
+
+    async def _attempt(self, room: Room, *ops: Operation) -> "_Outcome":
+        """At the room's home, or, where that has changed, at its new one."""
         home = room.state.assignment or await self._home_of(room)
         plane = (room.state.epoch, room.state.generation)
         try:
-            done = await self.ask_home(home, *ops)
+            done = await self._ask(home, *ops)
         except _Outdated as error:
             newer = await self._home_of(room)
             if newer == home:
                 raise _unavailable() from error
-            done = await self.ask_home(newer, *ops)
+            done = await self._ask(newer, *ops)
         now = (room.state.epoch, room.state.generation)
         if now not in (plane, (done.epoch, done.generation)):
             raise errors.Unavailable(
@@ -56,7 +90,11 @@ class RoomNodes:
         return done
 
     async def ask_home(self, home: Assignment, *ops: Operation) -> Done:
-        """The same, where the home is known."""
+        """The same as `ask`, where the home is known."""
+        done = await self._ask(home, *ops)
+        return done.all_done()
+
+    async def _ask(self, home: Assignment, *ops: Operation) -> "_Outcome":
         try:
             results = await self._nodes.call(home, ops)
         except NodeRefused as refused:
@@ -64,18 +102,42 @@ class RoomNodes:
         except NodeUnreachable as error:
             _log.warning("node_unreachable", meeting_id=home.meeting_id, node=home.node)
             raise _unavailable() from error
-        answers = tuple(_answer(result) for result in results.results)
-        return Done(answers=answers, epoch=home.epoch, generation=results.generation)
+        outcomes = [_outcome(result) for result in results.results]
+        return _Outcome(outcomes, home.epoch, results.generation)
 
-    async def tell(self, meeting_id: MeetingId, *ops: Operation) -> None:
-        """Asks for something that nobody waits for, such as tidying; what fails is logged."""
+    async def tell(self, meeting_id: MeetingId, *ops: Operation) -> bool:
+        """Asks for something that nobody waits for, such as tidying; what fails is logged.
+
+        False when it failed, or there is nobody to ask.
+        """
         try:
             async with redis_calls():
                 home = await self._placement.assignment(meeting_id)
-            if home is not None:
-                await self.ask_home(home, *ops)
         except errors.SignalingError as error:
-            _log.info("node_not_told", meeting_id=meeting_id, error=str(error))
+            _log.info("node_not_told", meeting_id=meeting_id, error=error.code)
+            return False
+        return home is not None and await self.tell_home(home, *ops)
+
+    async def tell_home(self, home: Assignment, *ops: Operation) -> bool:
+        """The same as `tell`, where the home is known, or was."""
+        try:
+            await self.ask_home(home, *ops)
+        except errors.SignalingError as error:
+            _log.info("node_not_told", meeting_id=home.meeting_id, error=error.code)
+            return False
+        return True
+
+    async def end(self, meeting_id: MeetingId, reason: Reason) -> bool:
+        """Ends what runs of a meeting: in placement, and its media, whatever clients do.
+
+        False when nothing did.
+        """
+        async with redis_calls():
+            home = await self._placement.assignment(meeting_id)
+            ended = await self._placement.end(meeting_id, reason)
+        if home is not None:
+            await self.tell_home(home, CloseRoom())
+        return ended
 
     async def _home_of(self, room: Room) -> Assignment:
         async with redis_calls():
@@ -97,9 +159,9 @@ def _refusal(refused: NodeRefused) -> errors.SignalingError:
     return _error(refused.code, str(refused))
 
 
-def _answer(result: Result) -> Answer:
+def _outcome(result: Result) -> Answer | errors.SignalingError:
     if result.error is not None:
-        raise _error(result.error.code, result.error.message)
+        return _error(result.error.code, result.error.message)
     assert result.answer is not None
     return result.answer
 
@@ -112,6 +174,8 @@ def _error(code: str, message: str) -> errors.SignalingError:
             return errors.InvalidRequest(f"the media server refuses it: {message[:200]}")
         case "CANNOT_CONSUME":
             return errors.CannotConsume("your device cannot play this stream")
+        case "MUTED":
+            return errors.AccessDenied("a host muted you")
         case "LIMIT":
             return errors.InvalidRequest("you have as many of these as you may")
     return _unavailable()

@@ -9,9 +9,18 @@ from contextlib import suppress
 
 import structlog
 
+from kcs_contracts.ids import UserId
 from kcs_contracts.node_api import CloseParticipant
 from kcs_contracts.placement import Placement, Presence
-from kcs_signaling.errors import MeetingEnded, NoCapacity, Unavailable
+from kcs_signaling.errors import (
+    AccessDenied,
+    MeetingEnded,
+    MeetingLocked,
+    NoCapacity,
+    Unavailable,
+)
+from kcs_signaling.metrics import LEFT
+from kcs_signaling.records.journal import Journal
 from kcs_signaling.rooms.peer import Peer, Room
 from kcs_signaling.service.guard import redis_calls
 from kcs_signaling.service.nodes import RoomNodes
@@ -39,9 +48,10 @@ class RoomPresence:
         placement: Placement,
         registry: RoomRegistry,
         nodes: RoomNodes,
+        journal: Journal,
         now: Callable[[], float] = time.monotonic,
     ):
-        self._settings, self._placement = settings, placement
+        self._settings, self._placement, self._journal = settings, placement, journal
         self._registry, self._nodes = registry, nodes
         self._now = now
         self._presence_ms = int(settings.presence_seconds * 1000)
@@ -91,6 +101,8 @@ class RoomPresence:
                     )
             except NoCapacity:
                 continue  # the next round tries again; its people wait
+            except MeetingEnded:
+                continue
             if home is not None:
                 _log.warning("meeting_moved", meeting_id=meeting_id, lost=node, node=home.node)
 
@@ -101,7 +113,9 @@ class RoomPresence:
         async with redis_calls():
             swept = await self._placement.sweep()
         for meeting_id, participant_id in swept:
-            _log.info("swept", meeting_id=meeting_id, user_id=participant_id)
+            LEFT.labels("timeout").inc()
+            self._journal.closed(meeting_id, UserId(participant_id), at=time.time())
+            _log.info("participant_timed_out", meeting_id=meeting_id, user_id=participant_id)
             await self._nodes.tell(meeting_id, CloseParticipant(participant_id=participant_id))
 
     async def touch(self) -> None:
@@ -111,6 +125,10 @@ class RoomPresence:
             for room in self._registry.rooms
             for peer in room.peers.values()
             if peer.seat is not None
+        } | {
+            Presence(room.id, peer.participant_id, peer.session): peer
+            for room in self._registry.rooms
+            for peer in room.lobby.values()
         }
         presences = list(peers)
         for start in range(0, len(presences), _TOUCHED_AT_ONCE):
@@ -125,6 +143,7 @@ class RoomPresence:
                 self._registry.distrust(peer.seat.room)
         for peer in peers:
             if peer.seat is None:
+                await self._queue_again(peer)
                 continue
             room = peer.seat.room
             try:
@@ -132,9 +151,22 @@ class RoomPresence:
             except MeetingEnded:
                 self._registry.ended(room)
                 continue
+            except MeetingLocked:
+                self._registry.closed(room)
+                continue
+            except AccessDenied:
+                self._registry.removed(peer, room)
+                continue
             if not restored:
                 await self._registry.leave(peer)
                 peer.audience.part(peer, room.id)
+
+    async def _queue_again(self, peer: Peer) -> None:
+        """Whoever waits and is not known to Redis any more: told as if they had been let in, they
+        ask again by themselves, and wait again where that is still so."""
+        room = await self._registry.stop_waiting(peer)
+        if room is not None:
+            peer.audience.decided(peer, room.id, True, "")
 
     async def _put_back(self, peer: Peer, room: Room) -> bool:
         assert peer.seat is not None
@@ -147,5 +179,6 @@ class RoomPresence:
                 room.state.producers_of(who),
                 epoch=room.state.epoch,
                 generation=room.state.generation,
+                live=room.state.live.fields,
                 presence_ms=self._presence_ms,
             )

@@ -2,35 +2,46 @@
 
 The state follows the bus event by event, and each event is told to the room's peers. Where
 events are missing the snapshot is read again, and the peers are told what they missed. A room is
-opened by its first peer and let go by its last.
+opened by its first peer and let go by its last; those in its lobby, who wait to be let in, count.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
 
 import structlog
 from redis.asyncio import Redis
 
 from kcs_contracts.events import (
+    KEPT,
     DomainEvent,
     MediaReset,
     MeetingEnded,
+    ParticipantChanged,
+    ParticipantJoined,
     ParticipantLeft,
     ProducerClosed,
     Published,
     SessionReplaced,
+    WaitingJoined,
+    WaitingLeft,
 )
-from kcs_contracts.ids import MeetingId
+from kcs_contracts.ids import MeetingId, SessionId
 from kcs_contracts.placement import Bus, Placement
 from kcs_signaling.errors import Unavailable
-from kcs_signaling.metrics import ROOMS
+from kcs_signaling.metrics import BUS_EVENTS, LEFT, PARTICIPANTS, ROOMS, WAITING
 from kcs_signaling.rooms.peer import Audience, Peer, Room, Seat
 from kcs_signaling.rooms.state import Applied, RoomState, closed_event, missed
 from kcs_signaling.service.guard import redis_calls
 
 _log = structlog.get_logger()
+_NEWS = (*KEPT, MediaReset)
+"""What the answer to a join does not hold, if it happens while that is made."""
 _RETRY_S = 0.5
+_BUS_LATE_S = 0.2
+_KEPT_NEWS = 200
+"""As many as placement keeps."""
 MAX_WAITING = 1000
 """Events of one meeting that wait for its snapshot while Redis is slow."""
 
@@ -59,8 +70,12 @@ class RoomRegistry:
 
     @property
     def rooms(self) -> list[Room]:
-        """The rooms with a peer in them."""
-        return [entry.room for entry in self._entries.values() if entry.room and entry.room.peers]
+        """The rooms with a peer in them, or in their lobby."""
+        return [
+            entry.room
+            for entry in self._entries.values()
+            if entry.room and (entry.room.peers or entry.room.lobby)
+        ]
 
     async def enter(
         self, peer: Peer, seat_of: Callable[[Room], Seat], meeting_id: MeetingId, version: int
@@ -72,19 +87,56 @@ class RoomRegistry:
         Raises:
             Unavailable: the bus or the snapshot cannot be had now.
         """
+        async with self._entering(meeting_id, version) as room:
+            seat = seat_of(room)
+            if room.peers.get(peer.session) is not peer:
+                PARTICIPANTS.inc()
+            room.peers[peer.session] = peer
+            peer.seat = seat
+            seat.entered = room.state.version
+            return seat
+
+    async def wait(self, peer: Peer, meeting_id: MeetingId, version: int) -> None:
+        """Lets a peer wait in the room's lobby; what was decided by then it is told at once.
+
+        Raises:
+            Unavailable: as `enter`.
+        """
+        async with self._entering(meeting_id, version) as room:
+            if room.lobby.get(peer.session) is not peer:
+                WAITING.inc()
+            room.lobby[peer.session] = peer
+            peer.waits_for = room
+            who = peer.participant_id
+            if who not in room.state.waiting:
+                admitted = f"admitted:{who}" in room.state.live.fields
+                outcome: Literal["admitted", "denied"] = "admitted" if admitted else "denied"
+                self._decide(room, WaitingLeft(participant_id=who, outcome=outcome))
+
+    async def stop_waiting(self, peer: Peer) -> Room | None:
+        """Takes the peer out of the lobby that it is in; answers whose that was."""
+        room, peer.waits_for = peer.waits_for, None
+        if room is None:
+            return None
+        if room.lobby.get(peer.session) is peer:
+            del room.lobby[peer.session]
+            WAITING.dec()
+        await self._let_go_room(room)
+        return room
+
+    @asynccontextmanager
+    async def _entering(self, meeting_id: MeetingId, version: int) -> AsyncIterator[Room]:
+        """The room at that version at least; it is kept while the block runs."""
         entry = self._entries.setdefault(meeting_id, _Entry())
         entry.entering += 1
         try:
             async with entry.lock:
                 if entry.room is None:
                     await self._open(entry, meeting_id)
-                elif entry.room.state.version < version:
+                elif not await self._bus_brings(entry, entry.room, version):
                     await self._refresh_or_mend(entry, entry.room)
                 assert entry.room is not None
-                seat = seat_of(entry.room)
-                entry.room.peers[peer.session] = peer
-                peer.seat = seat
-                return seat
+                yield entry.room
         finally:
             entry.entering -= 1
             await self._let_go(meeting_id, entry)
@@ -97,6 +149,7 @@ class RoomRegistry:
         room = seat.room
         if room.peers.get(peer.session) is peer:
             del room.peers[peer.session]
+            PARTICIPANTS.dec()
         if entry := self._entries.get(room.id):
             await self._let_go(room.id, entry)
         return seat
@@ -114,19 +167,40 @@ class RoomRegistry:
         """The meeting is over, though the bus did not say so in time."""
         self._tell(room, MeetingEnded(reason="ended_by_host"))
 
+    def closed(self, room: Room) -> None:
+        """The breakout room was closed, though the bus did not say so in time."""
+        self._tell(room, MeetingEnded(reason="breakout_closed", return_to=room.state.live.parent))
+
+    def removed(self, peer: Peer, room: Room) -> None:
+        """A host removed the peer, though the bus did not say so in time."""
+        if room.peers.get(peer.session) is peer:
+            self._unseat(room, room.peers, peer)
+            peer.audience.removed(peer, room.id, "")
+
     # --- opening and letting go ---------------------------------------------------------------
 
     async def _open(self, entry: "_Entry", meeting_id: MeetingId) -> None:
         entry.refreshing = True
         async with redis_calls():
-            await self._bus.subscribe(meeting_id, self._on_published)
+            await self._bus.subscribe(meeting_id, self._hear)
             snapshot = await self._placement.snapshot(meeting_id)
         entry.room = Room(meeting_id, RoomState(snapshot))
         ROOMS.set(len(self._entries))
         self._catch_up(entry, entry.room)
 
+    @staticmethod
+    async def _bus_brings(entry: "_Entry", room: Room, version: int) -> bool:
+        """Whether the state is at that version, now or in a moment: what was just done is mostly on
+        its way here, and the snapshot costs the more the larger the room is."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_BUS_LATE_S):
+                while room.state.version < version and not entry.refreshing:
+                    entry.heard.clear()
+                    await entry.heard.wait()
+        return room.state.version >= version
+
     async def _let_go(self, meeting_id: MeetingId, entry: "_Entry") -> None:
-        if entry.entering or (entry.room and entry.room.peers):
+        if entry.entering or (entry.room and (entry.room.peers or entry.room.lobby)):
             return
         if self._entries.get(meeting_id) is entry:
             del self._entries[meeting_id]
@@ -135,10 +209,15 @@ class RoomRegistry:
 
     # --- following the bus --------------------------------------------------------------------
 
+    def _hear(self, published: Published) -> None:
+        BUS_EVENTS.inc()
+        self._on_published(published)
+
     def _on_published(self, published: Published) -> None:
         entry = self._entries.get(published.meeting_id)
         if entry is None:
             return
+        entry.heard.set()
         if entry.refreshing or entry.room is None:
             entry.keep(published)
             return
@@ -166,28 +245,32 @@ class RoomRegistry:
         """Refreshes until it works: a room that missed something must not stay so."""
         while self._entries.get(room.id) is entry:
             async with entry.lock:
-                with suppress(Unavailable):
+                try:
                     await self._refresh(entry, room)
                     return
+                except Unavailable:
+                    pass
+                except Exception:
+                    _log.exception("room_not_refreshed", meeting_id=room.id)
             await asyncio.sleep(_RETRY_S)
 
     async def _refresh_or_mend(self, entry: "_Entry", room: Room) -> None:
         try:
             await self._refresh(entry, room)
-        except Unavailable:
+        except BaseException:
             entry.refreshing = False
             self._on_gap(room.id)
             raise
 
     async def _refresh(self, entry: "_Entry", room: Room) -> None:
         entry.refreshing = True
+        before = room.state
         async with redis_calls():
             snapshot = await self._placement.snapshot(room.id)
-        before, state = room.state, RoomState(snapshot)
-        if any(
-            peer.seat and peer.seat.participant_id not in state.participants
-            for peer in room.peers.values()
-        ):
+            news = await self._placement.kept_news(room.id, before.version)
+        state = RoomState(snapshot)
+        here = {peer.participant_id for peer in room.peers.values()}
+        if any(not state.live.was_removed(who) for who in here - state.participants.keys()):
             self.distrust(room)
             self.on_loss()
         if entry.distrusted:
@@ -195,7 +278,16 @@ class RoomRegistry:
         room.state = state
         for event in list(missed(before, room.state)):
             self._tell(room, event)
+        for published in news:
+            if published.version <= room.state.version:
+                self._tell(room, published.event)
+        if entry.distrusted or state.version - before.version > _KEPT_NEWS:
+            self._resync(room)
         self._catch_up(entry, room)
+
+    def _resync(self, room: Room) -> None:
+        for peer in room.peers.values():
+            peer.audience.resync(peer, room)
 
     async def _trust_again(self, entry: "_Entry", meeting_id: MeetingId) -> None:
         await asyncio.sleep(self._grace_s)
@@ -214,39 +306,90 @@ class RoomRegistry:
 
     # --- telling ------------------------------------------------------------------------------
 
+    def settle(self, peer: Peer, seat: Seat, missed_news: Sequence[Published] = ()) -> None:
+        """The peer has its answer: it is told what it missed while it was away, and the news of
+        the time in which the answer was made."""
+        seat.settled = True
+        held, seat.held = seat.held, []
+        for event in (*(each.event for each in missed_news), *held):
+            peer.audience.tell(seat.room, event, [peer])
+
     def _tell(self, room: Room, event: DomainEvent) -> None:
         if isinstance(event, MediaReset):
             for peer in room.peers.values():
                 if peer.seat is not None:
                     peer.seat.consumers.clear()
         audiences: dict[Audience, list[Peer]] = {}
-        for peer in room.peers.values():
+        for peer in _listeners(room, event):
             audiences.setdefault(peer.audience, []).append(peer)
         for audience, peers in audiences.items():
             try:
                 audience.tell(room, event, peers)
             except Exception:
                 _log.exception("event_not_told", meeting_id=room.id, event_type=event.type)
-        if isinstance(event, ProducerClosed):
-            for peer in room.peers.values():
-                if peer.seat is not None:
-                    peer.seat.consumers.pop(event.producer_id, None)
-        elif isinstance(event, SessionReplaced):
-            self._part(room, event)
-        elif isinstance(event, MeetingEnded):
-            self._dismiss(room)
+        self._follow(room, event)
 
-    def _part(self, room: Room, event: SessionReplaced) -> None:
-        peer = room.peers.pop(event.old_session, None)
-        if peer is not None:
-            peer.seat = None
-            peer.audience.part(peer, room.id)
-            self._start(self._let_go_room(room))
+    def _follow(self, room: Room, event: DomainEvent) -> None:
+        """What an event means for the peers here."""
+        match event:
+            case ProducerClosed(producer_id=which):
+                for peer in room.peers.values():
+                    if peer.seat is not None:
+                        peer.seat.consumers.pop(which, None)
+            case ParticipantChanged(what="screen_sharing", participant=who):
+                for peer in room.peers.values():
+                    if peer.seat is not None and peer.seat.participant_id == who.id:
+                        peer.seat.starts_screen &= who.screen_sharing
+            case SessionReplaced(old_session=session):
+                self._part(room, room.peers, room.peers.get(session))
+            case ParticipantLeft(reason="removed"):
+                self._put_out(room, event)
+            case WaitingJoined(person=person) | ParticipantJoined(participant=person):
+                for peer in list(room.lobby.values()):
+                    mine = peer.participant_id == person.id
+                    if mine and peer.session != person.session:
+                        self._part(room, room.lobby, peer)
+            case WaitingLeft(outcome="left"):
+                pass  # whoever is in the lobby all the same asks again, see RoomPresence
+            case WaitingLeft():
+                self._decide(room, event)
+            case MeetingEnded():
+                self._dismiss(room)
+
+    def _part(self, room: Room, among: dict[SessionId, Peer], peer: Peer | None) -> None:
+        """Another session speaks for the peer's person."""
+        if peer is None:
+            return
+        self._unseat(room, among, peer)
+        peer.audience.part(peer, room.id)
+
+    def _put_out(self, room: Room, event: ParticipantLeft) -> None:
+        for peer in list(room.peers.values()):
+            if peer.seat is not None and peer.seat.participant_id == event.participant_id:
+                self._unseat(room, room.peers, peer)
+                peer.audience.removed(peer, room.id, event.note)
+
+    def _decide(self, room: Room, event: WaitingLeft) -> None:
+        for peer in list(room.lobby.values()):
+            if peer.participant_id == event.participant_id:
+                self._unseat(room, room.lobby, peer)
+                admitted = event.outcome == "admitted"
+                peer.audience.decided(peer, room.id, admitted, event.note)
 
     def _dismiss(self, room: Room) -> None:
-        peers, room.peers = list(room.peers.values()), {}
-        for peer in peers:
+        LEFT.labels("ended").inc(len(room.peers))
+        for among in (room.peers, room.lobby):
+            for peer in list(among.values()):
+                self._unseat(room, among, peer)
+
+    def _unseat(self, room: Room, among: dict[SessionId, Peer], peer: Peer) -> None:
+        del among[peer.session]
+        if among is room.peers:
+            PARTICIPANTS.dec()
             peer.seat = None
+        else:
+            WAITING.dec()
+            peer.waits_for = None
         self._start(self._let_go_room(room))
 
     async def _let_go_room(self, room: Room) -> None:
@@ -259,6 +402,18 @@ class RoomRegistry:
         task.add_done_callback(self._tasks.discard)
 
 
+def _listeners(room: Room, event: DomainEvent) -> Iterator[Peer]:
+    """Who is told now; for those who have no answer to their join yet, news is held back."""
+    is_end = isinstance(event, MeetingEnded)
+    for peer in room.peers.values():
+        if is_end or peer.seat is None or peer.seat.settled:
+            yield peer
+        elif isinstance(event, _NEWS):
+            peer.seat.held.append(event)
+    if is_end:
+        yield from room.lobby.values()
+
+
 class _Entry:
     """A room on its way in, here, or on its way out."""
 
@@ -266,6 +421,8 @@ class _Entry:
         self.room: Room | None = None
         self.lock = asyncio.Lock()
         self.entering = 0
+        self.heard = asyncio.Event()
+        """Set with each event of the bus."""
         self.refreshing = False
         self.distrusted = False
         self.waiting: list[Published] = []

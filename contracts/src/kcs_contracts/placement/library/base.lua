@@ -13,16 +13,23 @@
 --   kcs:home:<meeting>  hash node boot url epoch generation expected version
 --   kcs:people:<meeting>, kcs:producers:<meeting>   hash id -> JSON of rooms.Participant, Producer
 --   kcs:sources:<meeting>                           hash "participant/source" -> producer id
+--   kcs:waiting:<meeting>                           hash id -> JSON of rooms.Waiting
+--   kcs:live:<meeting>  hash field -> JSON: what holds in it, see live.lua
+--   kcs:screens:<meeting> set of those who share a screen
+--   kcs:inside:<meeting>  hash id -> the breakout room that they are in
+--   kcs:log:<meeting>   list of kept news, the newest first, see keep_news()
+--   kcs:stats:<meeting> hash id -> JSON of what the client reported last
 --   kcs:presence        sorted set "meeting/participant" by when the presence ends, ms
+--   kcs:idle            sorted set of empty meetings by when they are to end, ms
 --   kcs:ended:<meeting> the mark that it is over
 --
 -- cjson writes numbers with 14 digits: enough for ms since 1970 (13 digits until the year 2286),
--- which epochs, versions and joined_at_ms are. It cannot tell {} from []: nothing that passes
--- through it here has lists.
+-- which epochs, versions and joined_at_ms are. It cannot tell {} from []: nothing that is decoded
+-- and encoded here has lists.
 --
 -- An answer is {"ok", ...} or {a word that says why not}.
 
-local VERSION = 1
+local VERSION = 2
 
 local HOUR = 3600 * 1000
 local DAY = 24 * HOUR
@@ -32,8 +39,18 @@ local CONSUMERS_EACH = 10
 local PACK_BELOW = 0.7
 local FULL_CPU = 0.75
 local RETRY_S = 5
+local MAX_WAITING = 1000
+local MAX_LIVE = 5000
+local KEPT_NEWS = 200
+local KEPT_BYTES = 1024 * 1024
+local KEPT_FOR = 2 * 60 * 1000
+local IDLE_MINUTES = 30
+local BACK_WITHIN = 30 * 1000
 local FLAGS = { mic = 'audio_enabled', camera = 'video_enabled', screen = 'screen_sharing' }
 local SOURCES = { 'mic', 'camera', 'screen', 'screen_audio' }
+local OF_A_MEETING = {
+  'home', 'people', 'producers', 'sources', 'waiting', 'live', 'screens', 'inside', 'log', 'stats',
+}
 local KINDS = { audio_enabled = 'audio', video_enabled = 'video' }
 
 local function call(...) -- redis.call itself is not there yet while the library loads
@@ -57,13 +74,51 @@ local function count_of(meeting)
   return call('HLEN', 'kcs:people:' .. meeting)
 end
 
--- An empty meeting is forgotten after a day; epochs and versions go on from the clock then.
+-- What holds in the meeting; nil where nobody has said anything.
+local function live(meeting, field)
+  local found = call('HGET', 'kcs:live:' .. meeting, field)
+  local value = found and cjson.decode(found)
+  return value ~= cjson.null and value or nil
+end
+
+local function settings_of(meeting)
+  return live(meeting, 'settings') or {}
+end
+
+-- Whoever waits to be let in is somebody, too.
+local function is_empty(meeting)
+  return count_of(meeting) == 0 and call('HLEN', 'kcs:inside:' .. meeting) == 0
+    and call('HLEN', 'kcs:waiting:' .. meeting) == 0
+end
+
+-- An empty meeting is forgotten after a day; epochs and versions go on from the clock then. One
+-- that is not empty is not idle.
 local function keep(meeting)
-  if count_of(meeting) == 0 then
-    call('PEXPIRE', 'kcs:home:' .. meeting, DAY)
-  else
-    call('PERSIST', 'kcs:home:' .. meeting)
+  local empty = is_empty(meeting)
+  for _, key in ipairs({ 'kcs:home:' .. meeting, 'kcs:live:' .. meeting }) do
+    if empty then
+      call('PEXPIRE', key, DAY)
+    else
+      call('PERSIST', key)
+    end
   end
+  if not empty then
+    call('ZREM', 'kcs:idle', meeting)
+  end
+end
+
+-- Nobody is left: it ends when that lasts as long as its settings say.
+local function begin_idle(meeting)
+  if is_empty(meeting) and not is_over(meeting) then
+    local idle_ms = (settings_of(meeting).idle_minutes or IDLE_MINUTES) * 60000
+    call('ZADD', 'kcs:idle', 'NX', text(now_ms() + idle_ms), meeting)
+  end
+end
+
+-- What travels on the bus: events.Published.
+local function message_of(meeting, version, event)
+  local id = cjson.encode(meeting)
+  return '{"meeting_id":' .. id .. ',"version":' .. text(version) .. ',"event":' .. event .. '}'
 end
 
 -- The first version is the time, so that a replica never takes what follows a flush for old.
@@ -73,9 +128,7 @@ local function publish(meeting, event)
     call('HSET', home, 'version', text(now_ms()))
   end
   local version = call('HINCRBY', home, 'version', 1)
-  local id = cjson.encode(meeting)
-  local message = '{"meeting_id":' .. id .. ',"version":' .. text(version) .. ',"event":' .. event .. '}'
-  call('PUBLISH', 'kcs:bus:' .. meeting, message)
+  call('PUBLISH', 'kcs:bus:' .. meeting, message_of(meeting, version, event))
   return version
 end
 

@@ -31,6 +31,7 @@ local function all_nodes(now)
     else
       call('SREM', 'kcs:nodes', name)
       call('SREM', 'kcs:drained', name)
+      call('DEL', 'kcs:reserved:' .. name)
     end
   end
   table.sort(found, function(a, b) return a.name < b.name end)

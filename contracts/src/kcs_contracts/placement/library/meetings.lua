@@ -128,11 +128,22 @@ local function end_meeting(_, args)
   for _, id in ipairs(call('HKEYS', 'kcs:people:' .. meeting)) do
     call('ZREM', 'kcs:presence', meeting .. '/' .. id)
   end
+  for _, id in ipairs(call('HKEYS', 'kcs:waiting:' .. meeting)) do
+    call('ZREM', 'kcs:presence', meeting .. '/' .. id)
+  end
+  local main = args[2] == 'breakout_closed' and live(meeting, 'parent') or nil
+  for _, id in ipairs(main and call('HKEYS', 'kcs:people:' .. meeting) or {}) do
+    call('ZADD', 'kcs:presence', 'GT', text(now_ms() + BACK_WITHIN), main .. '/' .. id)
+  end
   drop_reservation(meeting)
-  publish(meeting, cjson.encode({ type = 'meeting_ended', reason = args[2] }))
-  call('DEL', 'kcs:home:' .. meeting, 'kcs:people:' .. meeting, 'kcs:producers:' .. meeting,
-    'kcs:sources:' .. meeting)
-  call('SET', 'kcs:ended:' .. meeting, '1', 'PX', DAY)
+  publish(meeting, cjson.encode({ type = 'meeting_ended', reason = args[2], return_to = main }))
+  for _, kind in ipairs(OF_A_MEETING) do
+    call('DEL', 'kcs:' .. kind .. ':' .. meeting)
+  end
+  call('ZREM', 'kcs:idle', meeting)
+  if args[2] ~= 'breakout_closed' then -- a breakout room may open again
+    call('SET', 'kcs:ended:' .. meeting, '1', 'PX', DAY)
+  end
   return { 'ok', 1 }
 end
 
@@ -143,23 +154,81 @@ local function snapshot(_, args)
     'ok', call('HGET', 'kcs:home:' .. meeting, 'version') or '0',
     home and text(home.generation) or '0', place_of,
     call('HVALS', 'kcs:people:' .. meeting), call('HVALS', 'kcs:producers:' .. meeting),
+    call('HVALS', 'kcs:waiting:' .. meeting), call('HGETALL', 'kcs:live:' .. meeting),
+    call('HGETALL', 'kcs:inside:' .. meeting),
   }
 end
 
+-- An entry of the log: when it was published, its version, how many bytes the log has had with it,
+-- and the message.
+local NEWS = '^(%d+) (%d+) (%d+) (.*)$'
+
+local function keep_news(meeting, version, message)
+  local log, now = 'kcs:log:' .. meeting, now_ms()
+  local _, _, before = string.match(call('LINDEX', log, 0) or '', NEWS)
+  local bytes = (before or 0) + #message
+  local entry = text(now) .. ' ' .. text(version) .. ' ' .. text(bytes) .. ' ' .. message
+  call('LPUSH', log, entry)
+  call('LTRIM', log, 0, KEPT_NEWS - 1)
+  call('PEXPIRE', log, KEPT_FOR)
+  while true do
+    local at, _, upto = string.match(call('LINDEX', log, -1), NEWS)
+    if now - at <= KEPT_FOR and bytes - upto <= KEPT_BYTES then
+      return
+    end
+    call('RPOP', log)
+  end
+end
+
+-- Arguments: meeting, and above which version. The newest first.
+local function kept_news(_, args)
+  local log, since, found = 'kcs:log:' .. args[1], tonumber(args[2]), {}
+  local oldest = now_ms() - KEPT_FOR
+  for _, entry in ipairs(call('LRANGE', log, 0, -1)) do
+    local at, version, _, message = string.match(entry, NEWS)
+    if tonumber(version) <= since or tonumber(at) < oldest then
+      break
+    end
+    found[#found + 1] = message
+  end
+  return { 'ok', found }
+end
+
 local function publish_news(_, args)
-  if is_over(args[1]) then
+  local meeting, event, kept = args[1], args[2], args[3] == '1'
+  if is_over(meeting) then
     return { 'ended' }
   end
-  local version = publish(args[1], args[2])
-  keep(args[1])
+  local version = publish(meeting, event)
+  if kept then
+    keep_news(meeting, version, message_of(meeting, version, event))
+  end
+  keep(meeting)
   return { 'ok', text(version) }
+end
+
+-- Empty meetings whose time is over; each is due again a minute later, should the caller fail.
+local function idle_meetings(_, args)
+  local now, due = now_ms(), {}
+  local over = call('ZRANGEBYSCORE', 'kcs:idle', '-inf', text(now), 'LIMIT', 0, args[1])
+  for _, meeting in ipairs(over) do
+    if is_empty(meeting) then
+      call('ZADD', 'kcs:idle', text(now + 60000), meeting)
+      due[#due + 1] = meeting
+    else
+      call('ZREM', 'kcs:idle', meeting)
+    end
+  end
+  return { 'ok', due }
 end
 
 register_reading('kcs_assignment', assignment)
 register_reading('kcs_lost_meetings', lost_meetings)
 register_reading('kcs_snapshot', snapshot)
+register_reading('kcs_kept_news', kept_news)
 redis.register_function('kcs_assign', assign)
 redis.register_function('kcs_evict', evict)
 redis.register_function('kcs_reset_media', reset_media)
 redis.register_function('kcs_end', end_meeting)
 redis.register_function('kcs_publish', publish_news)
+redis.register_function('kcs_idle_meetings', idle_meetings)

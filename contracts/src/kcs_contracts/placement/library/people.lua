@@ -1,4 +1,9 @@
--- Who is in a meeting, under which session, and until when.
+-- A participant: where it is kept, and how a change of one is told.
+
+local KEPT_OF_PERSON = {
+  'audio_enabled', 'video_enabled', 'screen_sharing', 'hand_raised_at_ms', 'audio_muted',
+  'video_muted', 'quality',
+}
 
 local function participant_of(meeting, id)
   local found = call('HGET', 'kcs:people:' .. meeting, id)
@@ -21,135 +26,90 @@ local function present_until(meeting, id, moment)
   call('ZADD', 'kcs:presence', text(moment), meeting .. '/' .. id)
 end
 
-local function publish_joined(meeting, encoded)
+-- The main meeting hears who is in its breakout rooms.
+local function publish_moved(main, participant, room, inside)
+  publish(main, cjson.encode({
+    type = 'breakout_moved', participant_id = participant.id,
+    display_name = participant.display_name, room_id = room, inside = inside,
+  }))
+  keep(main)
+end
+
+local function is_inside(main, id)
+  return call('HEXISTS', 'kcs:inside:' .. main, id) == 1
+end
+
+local function move_in(room, participant)
+  local main = live(room, 'parent')
+  if main and not is_over(main) then
+    call('HSET', 'kcs:inside:' .. main, participant.id, room)
+    publish_moved(main, participant, room, true)
+  end
+end
+
+-- Out of the room, if they are there and nowhere else by now.
+local function move_out(main, participant, room)
+  local key = 'kcs:inside:' .. main
+  if call('HGET', key, participant.id) == room then
+    call('HDEL', key, participant.id)
+    publish_moved(main, participant, room, false)
+  end
+end
+
+local function publish_joined(meeting, participant, encoded)
   local count = text(count_of(meeting))
   local event = '{"type":"participant_joined","participant":' .. encoded .. ',"count":' .. count .. '}'
   local version = publish(meeting, event)
   keep(meeting)
+  move_in(meeting, participant)
   return version
 end
 
+-- One thing about a participant becomes another; `more` is what else the event says.
+local function change(meeting, participant, what, value, more)
+  participant[what] = value
+  local event = more or {}
+  event.type, event.what, event.participant = 'participant_changed', what, participant
+  store_participant(meeting, participant)
+  return publish(meeting, cjson.encode(event))
+end
+
+-- Who goes muted comes back muted: else leaving would be a way around it.
+local function keep_mutes(meeting, participant)
+  for _, kind in pairs(KINDS) do
+    local muted = participant[kind .. '_muted'] == true
+    set_live(meeting, 'muted_' .. kind .. ':' .. participant.id, muted and 'true' or nil)
+  end
+end
+
+local function mute_as_before(meeting, participant)
+  for _, kind in pairs(KINDS) do
+    participant[kind .. '_muted'] = marked(meeting, 'muted_' .. kind, participant.id)
+  end
+end
+
+-- Whether a host muted what that flag shows: it stays off, whatever is under way.
+local function is_held(participant, flag)
+  local kind = participant and KINDS[flag]
+  return kind ~= nil and participant[kind .. '_muted'] == true
+end
+
 local function set_flag(meeting, participant, flag, on)
+  on = on and not is_held(participant, flag)
   if participant[flag] == on then
+    return
+  end
+  if not KINDS[flag] then
+    change(meeting, participant, flag, on)
     return
   end
   participant[flag] = on
   store_participant(meeting, participant)
-  if KINDS[flag] then
-    publish(meeting, cjson.encode({
-      type = 'media_toggled', participant_id = participant.id, kind = KINDS[flag], enabled = on,
-    }))
-  end
-end
-
-local function join(_, args)
-  local meeting, new, now = args[1], cjson.decode(args[2]), now_ms()
-  if is_over(meeting) then
-    return { 'ended' }
-  end
-  local known = participant_of(meeting, new.id)
-  if not known and count_of(meeting) >= tonumber(args[3]) then
-    return { 'full' }
-  end
-  new.joined_at_ms = known and known.joined_at_ms or now
-  for _, flag in pairs(known and FLAGS or {}) do
-    new[flag] = known[flag]
-  end
-  local encoded = store_participant(meeting, new)
-  present_until(meeting, new.id, now + args[4])
-  local replaced, version = '', nil
-  if not known then
-    version = publish_joined(meeting, encoded)
-  elseif known.session ~= new.session then
-    replaced = known.session
-    version = publish(meeting, cjson.encode({
-      type = 'session_replaced', participant_id = new.id,
-      old_session = known.session, new_session = new.session,
-    }))
-  else
-    version = call('HGET', 'kcs:home:' .. meeting, 'version')
-  end
-  return { 'ok', text(version), encoded, known and 1 or 0, replaced, count_of(meeting) }
-end
-
-local function remove(meeting, participant, reason)
-  call('HDEL', 'kcs:people:' .. meeting, participant.id)
-  call('ZREM', 'kcs:presence', meeting .. '/' .. participant.id)
-  for _, source in ipairs(SOURCES) do
-    local field = participant.id .. '/' .. source
-    local producer = call('HGET', 'kcs:sources:' .. meeting, field)
-    if producer then
-      call('HDEL', 'kcs:sources:' .. meeting, field)
-      call('HDEL', 'kcs:producers:' .. meeting, producer)
-    end
-  end
-  local count = count_of(meeting)
-  if count == 0 then
-    drop_reservation(meeting)
-  end
   publish(meeting, cjson.encode({
-    type = 'participant_left', participant_id = participant.id,
-    display_name = participant.display_name, reason = reason, count = count,
+    type = 'media_toggled', participant_id = participant.id, kind = KINDS[flag], enabled = on,
   }))
-  keep(meeting)
 end
 
-local function leave(_, args)
-  local participant = spoken_for(args[1], args[2], args[3])
-  if not participant then
-    return { 'ok', 0 }
-  end
-  remove(args[1], participant, args[4])
-  return { 'ok', 1 }
+local function leads(role)
+  return role == 'host' or role == 'co_host'
 end
-
-local function touch(_, args)
-  local until_ms, missing = now_ms() + args[1], {}
-  for i = 2, #args, 3 do
-    if spoken_for(args[i], args[i + 1], args[i + 2]) then
-      present_until(args[i], args[i + 1], until_ms)
-    else
-      missing[#missing + 1] = (i - 2) / 3
-    end
-  end
-  return { 'ok', missing }
-end
-
-local function away(_, args)
-  if not spoken_for(args[1], args[2], args[3]) then
-    return { 'ok', 0 }
-  end
-  present_until(args[1], args[2], now_ms() + args[4])
-  return { 'ok', 1 }
-end
-
-local function sweep(_, args)
-  local gone = {}
-  local ended = call('ZRANGEBYSCORE', 'kcs:presence', '-inf', text(now_ms()), 'LIMIT', 0, args[1])
-  for _, member in ipairs(ended) do
-    local meeting, id = string.match(member, '^(.-)/(.*)$')
-    call('ZREM', 'kcs:presence', member)
-    local participant = participant_of(meeting, id)
-    if participant then
-      remove(meeting, participant, 'timeout')
-      gone[#gone + 1] = { meeting, id }
-    end
-  end
-  return { 'ok', gone }
-end
-
-local function toggle_media(_, args)
-  local participant = spoken_for(args[1], args[2], args[3])
-  if not participant then
-    return { 'ok', 0 }
-  end
-  set_flag(args[1], participant, args[4] .. '_enabled', args[5] == '1')
-  return { 'ok', 1 }
-end
-
-redis.register_function('kcs_join', join)
-redis.register_function('kcs_leave', leave)
-redis.register_function('kcs_touch', touch)
-redis.register_function('kcs_away', away)
-redis.register_function('kcs_sweep', sweep)
-redis.register_function('kcs_toggle_media', toggle_media)

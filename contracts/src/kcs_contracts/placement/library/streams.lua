@@ -5,6 +5,17 @@ local function producer_of(meeting, id)
   return found and cjson.decode(found)
 end
 
+-- One of the places for screens: two, or one where the settings say so.
+local function take_screen(meeting, id)
+  local key = 'kcs:screens:' .. meeting
+  local places = settings_of(meeting).several_screens == false and 1 or 2
+  if call('SISMEMBER', key, id) == 0 and call('SCARD', key) >= places then
+    return false
+  end
+  call('SADD', key, id)
+  return true
+end
+
 local function follow(meeting, producer, on)
   local participant, flag = participant_of(meeting, producer.participant_id), FLAGS[producer.source]
   if participant and flag then
@@ -41,14 +52,20 @@ end
 
 local function open_producer(_, args)
   local meeting, producer = args[1], cjson.decode(args[2])
-  if not participant_of(meeting, producer.participant_id) then
+  local participant = participant_of(meeting, producer.participant_id)
+  if not participant then
     return { 'absent' }
   end
+  producer.paused = producer.paused or is_held(participant, FLAGS[producer.source])
   if not is_current(meeting, args[3], args[4]) then
     return { 'stale' }
   end
   if producer_of(meeting, producer.id) then
     return { 'ok', '' }
+  end
+  local screen = producer.source == 'screen'
+  if screen and not take_screen(meeting, producer.participant_id) then
+    return { 'screens' }
   end
   local field = producer.participant_id .. '/' .. producer.source
   local older = call('HGET', 'kcs:sources:' .. meeting, field)
@@ -56,24 +73,33 @@ local function open_producer(_, args)
     close(meeting, producer_of(meeting, older), 'closed')
   end
   open(meeting, producer)
-  follow(meeting, producer, not producer.paused)
+  follow(meeting, producer, screen or not producer.paused)
   return { 'ok', older or '' }
 end
 
+local function pause(meeting, producer, paused)
+  local participant = participant_of(meeting, producer.participant_id)
+  paused = paused or is_held(participant, FLAGS[producer.source])
+  if producer.paused == paused then
+    return
+  end
+  producer.paused = paused
+  store_producer(meeting, producer)
+  publish(meeting, cjson.encode({
+    type = 'producer_paused', producer_id = producer.id,
+    participant_id = producer.participant_id, paused = paused,
+  }))
+  if producer.source ~= 'screen' then -- a screen that stands still is shared all the same
+    follow(meeting, producer, not paused)
+  end
+end
+
 local function pause_producer(_, args)
-  local meeting, producer, paused = args[1], producer_of(args[1], args[2]), args[4] == '1'
+  local producer = producer_of(args[1], args[2])
   if not producer or producer.participant_id ~= args[3] then
     return { 'ok', 0 }
   end
-  if producer.paused ~= paused then
-    producer.paused = paused
-    store_producer(meeting, producer)
-    publish(meeting, cjson.encode({
-      type = 'producer_paused', producer_id = producer.id,
-      participant_id = producer.participant_id, paused = paused,
-    }))
-    follow(meeting, producer, not paused)
-  end
+  pause(args[1], producer, args[4] == '1')
   return { 'ok', 1 }
 end
 
@@ -83,26 +109,61 @@ local function close_producer(_, args)
     return { 'ok', 0 }
   end
   close(meeting, producer, args[4])
+  if producer.source == 'screen' then
+    call('SREM', 'kcs:screens:' .. meeting, producer.participant_id)
+  end
   follow(meeting, producer, false)
   return { 'ok', 1 }
 end
 
+local function put_back(meeting, participant)
+  publish_joined(meeting, participant, store_participant(meeting, participant))
+  if participant.screen_sharing then
+    call('SADD', 'kcs:screens:' .. meeting, participant.id)
+  end
+end
+
+-- Whether the breakout room was closed meanwhile, and they are on their way back from it; what
+-- held in the room, `args` as of begin_live, is gone from Redis with it.
+local function was_called_back(meeting, id, args, from, upto)
+  for i = from, upto, 2 do
+    if args[i] == 'parent' then
+      return call('HGET', 'kcs:inside:' .. cjson.decode(args[i + 1]), id) == meeting
+    end
+  end
+end
+
+-- Arguments: meeting, participant, presence in ms, epoch, generation, how many texts of pairs of
+-- what holds in the meeting, those, and the producers. Replicas of version 1 tell no number.
 local function restore(_, args)
-  local meeting, participant = args[1], cjson.decode(args[2])
+  local meeting, participant, producers = args[1], cjson.decode(args[2]), {}
+  local texts = tonumber(args[6])
+  local producers_from = texts and 7 + texts or 6
+  for i = producers_from, #args do
+    producers[#producers + 1] = cjson.decode(args[i])
+  end
   if is_over(meeting) then
     return { 'ended' }
   end
-  local known = participant_of(meeting, participant.id)
-  if known and known.session ~= participant.session then
+  local known, queued = participant_of(meeting, participant.id), waiting_of(meeting, participant.id)
+  if queued or (known and known.session ~= participant.session) then
     return { 'ok', 0 }
+  end
+  if not known and was_called_back(meeting, participant.id, args, 7, producers_from - 1) then
+    return { 'locked' }
+  end
+  begin_live(meeting, args, 7, producers_from - 1)
+  keep(meeting)
+  follow_main(meeting)
+  if not known and was_removed(meeting, participant.id) then
+    return { 'removed' }
   end
   present_until(meeting, participant.id, now_ms() + args[3])
   if not known then
-    publish_joined(meeting, store_participant(meeting, participant))
+    put_back(meeting, participant)
   end
   local home_unknown = not home_of(meeting)
-  for i = 6, #args do
-    local producer = cjson.decode(args[i])
+  for _, producer in ipairs(producers) do
     local field = producer.participant_id .. '/' .. producer.source
     local free = call('HEXISTS', 'kcs:sources:' .. meeting, field) == 0
     if free and (home_unknown or is_current(meeting, args[4], args[5])) then

@@ -1,0 +1,93 @@
+-- What holds in a running meeting: kcs:live:<meeting>, field -> JSON (kcs_contracts.live).
+--
+-- Beside the fields: removed:<id>, admitted:<id> (marks), role:<id> (given by a host here), and
+-- muted_audio:<id>, muted_video:<id> of those who went so.
+-- A breakout room's of_main is the main meeting's breakouts: its people are not in that one.
+
+local function has_place_for(meeting, marks)
+  return call('HLEN', 'kcs:live:' .. meeting) + marks <= MAX_LIVE
+end
+
+local function set_live(meeting, field, value, by)
+  local now = call('HGET', 'kcs:live:' .. meeting, field) or nil
+  local is_mark = string.find(field, ':', 1, true)
+  if now == value or (value and not now and is_mark and not has_place_for(meeting, 1)) then
+    return
+  end
+  if value then
+    call('HSET', 'kcs:live:' .. meeting, field, value)
+  else
+    call('HDEL', 'kcs:live:' .. meeting, field)
+  end
+  publish(meeting, cjson.encode({
+    type = 'room_changed', field = field, value = value or cjson.null, by = by or cjson.null,
+  }))
+  keep(meeting)
+  local told = field == 'breakouts' and value and cjson.decode(value).rooms or {}
+  for _, room in ipairs(told) do
+    if call('HEXISTS', 'kcs:live:' .. room.id, 'parent') == 1 then
+      set_live(room.id, 'of_main', value)
+    end
+  end
+end
+
+-- A breakout room learns what the main meeting says of the rooms; one that Redis lost learns it
+-- from the room.
+local function follow_main(room)
+  local main = live(room, 'parent')
+  if not main or is_over(main) then
+    return
+  end
+  local said = call('HGET', 'kcs:live:' .. main, 'breakouts')
+  local kept = call('HGET', 'kcs:live:' .. room, 'of_main')
+  if said then
+    set_live(room, 'of_main', said)
+  elseif kept then
+    set_live(main, 'breakouts', kept)
+  end
+end
+
+local function marked(meeting, mark, id)
+  return call('HEXISTS', 'kcs:live:' .. meeting, mark .. ':' .. id) == 1
+end
+
+-- By a host of the meeting, or of the one that this is a breakout room of.
+local function was_removed(meeting, id)
+  return marked(live(meeting, 'parent') or meeting, 'removed', id)
+end
+
+local function given_role(meeting, id)
+  return live(meeting, 'role:' .. id)
+end
+
+-- Where nobody has said anything yet, what the records say; in pairs. The record itself is the
+-- last that was told.
+local function begin_live(meeting, args, from, upto)
+  for i = from, upto, 2 do
+    local field = args[i]
+    if field == 'record' or call('HEXISTS', 'kcs:live:' .. meeting, field) == 0 then
+      set_live(meeting, field, args[i + 1])
+    end
+  end
+end
+
+-- Arguments: meeting, field, value ('' for none), by, and, if it must still be so, the old value.
+local function change_live(_, args)
+  local meeting, field = args[1], args[2]
+  if is_over(meeting) then
+    return { 'ended' }
+  end
+  local now = call('HGET', 'kcs:live:' .. meeting, field) or ''
+  if args[5] and now ~= args[5] then
+    return { 'ok', now == args[3] and 1 or 0 } -- it is so already: a call that was made twice
+  end
+  set_live(meeting, field, args[3] ~= '' and args[3] or nil, args[4] ~= '' and args[4] or nil)
+  return { 'ok', 1 }
+end
+
+local function read_live(_, args)
+  return { 'ok', call('HGETALL', 'kcs:live:' .. args[1]) }
+end
+
+redis.register_function('kcs_change_live', change_live)
+register_reading('kcs_live', read_live)

@@ -1,0 +1,82 @@
+"""Adding people to a running meeting, as its hosts do: they come in without approval.
+
+Whoever has an account comes in by that. A link with a token is made for guests alone: with one of
+somebody else's, a co-host would sit in their place, be it the host's, and read what is theirs.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from kcs_contracts.ids import ParticipantId, UserId
+from kcs_contracts.protocol.people import Invited
+from kcs_contracts.rooms import Role
+from kcs_signaling.errors import AccessDenied, NotFound
+from kcs_signaling.ports import Meeting
+from kcs_signaling.records.records import Records
+from kcs_signaling.rooms.peer import Peer
+from kcs_signaling.service.entry import main_of
+from kcs_signaling.service.inviting import Inviting
+from kcs_signaling.service.people import People
+
+_MAILS_AT_ONCE = 10
+
+
+class Adding:
+    """`participant:add`."""
+
+    def __init__(self, records: Records, inviting: Inviting, people: People):
+        self._records, self._inviting, self._people = records, inviting, people
+
+    async def add(
+        self,
+        peer: Peer,
+        user_ids: Sequence[UserId],
+        emails: Sequence[str],
+        role: Role | None,
+        address: str,
+    ) -> list[Invited]:
+        """A link for each, and mails to those who are named by their address.
+
+        Who was removed before may come in again.
+
+        Raises:
+            AccessDenied: the role is host.
+            RateLimited: too many mails; nobody was added.
+        """
+        if role is Role.HOST:
+            raise AccessDenied("nobody is added as a host: change their role when they are in")
+        seat = peer.seated()
+        meeting = await self._records.meeting(main_of(seat.room.id) or seat.room.id)
+        if meeting is None:
+            raise NotFound("the meeting is not on record any more")
+        for email in emails:
+            await self._inviting.check_limits(meeting, email, address)
+        welcome = tuple(ParticipantId(user_id) for user_id in user_ids)
+        await self._people.welcome(peer, welcome, role, len(emails))
+        link = self._inviting.plain_link(meeting.id)
+        invited = [Invited(user_id=each, join_url=link, sent=False) for each in user_ids]
+        return invited + await self._mail(peer, meeting, emails, role or meeting.default_role)
+
+    async def _mail(
+        self, peer: Peer, meeting: Meeting, emails: Sequence[str], role: Role
+    ) -> list[Invited]:
+        """Some at once: the peer's other commands wait for the last of them."""
+        turn = asyncio.Semaphore(_MAILS_AT_ONCE)
+
+        async def invite(email: str) -> Invited:
+            async with turn:
+                made = await self._inviting.invite(
+                    meeting,
+                    peer.identity,
+                    email=email,
+                    display_name=email.partition("@")[0][:80],
+                    role=role,
+                    admitted=True,
+                )
+            sent = made.not_sent_because is None
+            return Invited(email=email, join_url=made.link, sent=sent)
+
+        done = await asyncio.gather(*map(invite, emails), return_exceptions=True)
+        if errors := [each for each in done if isinstance(each, BaseException)]:
+            raise errors[0]
+        return [each for each in done if not isinstance(each, BaseException)]

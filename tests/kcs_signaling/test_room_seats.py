@@ -1,0 +1,61 @@
+"""What it costs a replica to seat people in a room that it follows, on a real Redis."""
+
+import time
+
+from redis.asyncio import Redis
+from tests.kcs_signaling.test_room_registry import Listener
+
+from kcs_contracts.ids import MeetingId, ParticipantId, SessionId, UserId, new_meeting_id
+from kcs_contracts.placement import Joined, Placement, connect
+from kcs_contracts.rooms import Participant, Role, RoomSnapshot
+from kcs_signaling.identity import Identity
+from kcs_signaling.rooms.peer import Peer, Seat
+from kcs_signaling.service.registry import RoomRegistry
+
+PEOPLE = 50
+
+
+class CountingPlacement(Placement):
+    """Knows how often the whole of a meeting was read."""
+
+    def __init__(self, redis: Redis) -> None:
+        super().__init__(redis)
+        self.snapshots = 0
+
+    async def snapshot(self, meeting_id: MeetingId) -> RoomSnapshot:
+        self.snapshots += 1
+        return await super().snapshot(meeting_id)
+
+
+async def test_a_join_waits_for_the_bus_and_does_not_read_the_whole_room(redis_url: str) -> None:
+    redis: Redis = connect(redis_url)
+    placement, meeting = CountingPlacement(redis), new_meeting_id()
+    await placement.load()
+    async with RoomRegistry(placement, redis, grace_s=1) as registry:
+        for number in range(PEOPLE):
+            name = f"p{number}"
+            now = time.time()
+            who = Participant(
+                id=ParticipantId(name),
+                display_name=name,
+                role=Role.ATTENDEE,
+                session=SessionId(name),
+                joined_at_ms=1,
+            )
+            joined = await placement.join(meeting, who, limit=PEOPLE)
+            assert isinstance(joined, Joined)
+            identity = Identity(
+                kind="access",
+                user_id=UserId(name),
+                user_name=name,
+                issued_at=now,
+                expires_at=now + 60,
+            )
+            peer = Peer(identity, who.session, Listener())
+            seat = await registry.enter(
+                peer, lambda room, who=who: Seat(room, who), meeting, joined.version
+            )
+            assert len(seat.room.state.participants) == number + 1
+        assert placement.snapshots < PEOPLE / 10, "but where the bus was late"
+    await placement.settle()
+    await redis.aclose()
