@@ -161,17 +161,19 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
     const { audio, video, screen } = this.local.get();
     const { sender } = session;
     const { role } = this.people.me ?? {};
-    const has = screen.video !== null;
+    const shares = may(role, 'share a screen');
+    if (!shares) {
+      sender.drop('screen', 'screen_audio');
+      this.local.stopScreen();
+    }
     await Promise.all([
       this.#send(session, 'audio', () =>
-        may(role, 'send audio') ? sender.send('mic', audio.track) : undefined,
+        may(role, 'send audio') ? sender.send('mic', audio.track) : sender.drop('mic'),
       ),
       this.#send(session, 'video', () =>
-        may(role, 'send video') ? sender.send('camera', video.track) : undefined,
+        may(role, 'send video') ? sender.send('camera', video.track) : sender.drop('camera'),
       ),
-      this.#send(session, 'screen', () =>
-        has && !may(role, 'share a screen') ? this.local.stopScreen() : sender.sendScreen(screen),
-      ),
+      this.#send(session, 'screen', () => (shares ? sender.sendScreen(screen) : undefined)),
     ]);
   }
 

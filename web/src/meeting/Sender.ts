@@ -75,6 +75,15 @@ export class Sender {
     ]);
   }
 
+  /** Our role does not allow these (any more): the server has ended them by itself. */
+  drop(...sources: Source[]): void {
+    for (const source of sources) {
+      this.#sending.get(source)?.producer.close();
+      this.#sending.delete(source);
+    }
+    if (sources.includes('screen')) this.#screenAnnounced = false;
+  }
+
   async #produce(source: Source, track: MediaStreamTrack): Promise<void> {
     const transport = await this.transports.get('send');
     const producer = await transport.produce({
@@ -89,12 +98,8 @@ export class Sender {
   }
 
   async #stopScreen(): Promise<void> {
-    for (const source of ['screen', 'screen_audio'] as const) {
-      this.#sending.get(source)?.producer.close();
-      this.#sending.delete(source);
-    }
     // What we hear of it from now on is our own doing.
-    this.#screenAnnounced = false;
+    this.drop('screen', 'screen_audio');
     try {
       await this.signaling.request('screen:stop', { meeting_id: this.meetingId });
     } catch (error) {

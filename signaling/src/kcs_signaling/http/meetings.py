@@ -14,7 +14,6 @@ from fastapi import APIRouter, Header, Request, Response
 
 from kcs_contracts.ids import new_meeting_id
 from kcs_contracts.limits import Limit as RateLimit
-from kcs_contracts.placement import MeetingIsOver
 from kcs_contracts.rooms import Role
 from kcs_signaling.errors import MeetingEnded, MeetingNotFound
 from kcs_signaling.http.audit import note
@@ -44,6 +43,7 @@ from kcs_signaling.identity import Identity
 from kcs_signaling.metrics import MEETINGS_CREATED
 from kcs_signaling.ports import Meeting
 from kcs_signaling.records.meetings import Once
+from kcs_signaling.service.people import put_in_force
 from kcs_signaling.tokens import meeting_token_expiry
 
 _log = structlog.get_logger()
@@ -187,8 +187,8 @@ async def _tell_room(services: Services, meeting: Meeting) -> None:
     """A meeting that nobody has begun reads its settings from the record when they do."""
     if await services.placement.assignment(meeting.id) is None:
         return
-    with suppress(MeetingIsOver):
-        await services.placement.update_settings(meeting.id, meeting.room_settings)
+    with suppress(MeetingEnded):
+        await put_in_force(services.placement, services.records, meeting)
 
 
 def _new_meeting(services: Services, caller: Identity, new: NewMeeting) -> Meeting:

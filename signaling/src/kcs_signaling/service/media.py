@@ -139,7 +139,7 @@ class RoomMedia:
         """
         seat = peer.seated()
         who = seat.participant_id
-        if source is Source.SCREEN_AUDIO and not seat.now.screen_sharing:
+        if source is Source.SCREEN_AUDIO and not (seat.starts_screen or seat.now.screen_sharing):
             raise InvalidRequest("screen_audio goes with a shared screen")  # no way around a mute
         muted = await self._muted(seat, source) if not paused else _is_muted(seat, source)
         paused = paused or muted

@@ -19,11 +19,13 @@ from kcs_contracts.node_api import CloseParticipant, CloseProducer, SetMuted
 from kcs_contracts.placement import Placement
 from kcs_contracts.protocol.roles import SENDING, Action, allows
 from kcs_contracts.rooms import MediaKind, Participant, Role
-from kcs_signaling.errors import AccessDenied, NotFound
+from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound
 from kcs_signaling.metrics import LEFT
+from kcs_signaling.ports import Meeting
 from kcs_signaling.records.records import Records
 from kcs_signaling.rooms.peer import Peer, Room, Seat
 from kcs_signaling.rooms.permissions import authorise_over
+from kcs_signaling.service.entry import main_of
 from kcs_signaling.service.guard import redis_calls
 from kcs_signaling.service.nodes import RoomNodes
 
@@ -191,17 +193,18 @@ class People:
         """Changes what holds in the meeting, on record and at once; answers the whole.
 
         Raises:
+            InvalidRequest: the peer is in a breakout room.
             NotFound: the meeting is not on record (any more).
         """
         seat = peer.seated()
+        if main_of(seat.room.id) is not None:
+            raise InvalidRequest("settings are changed in the main meeting")
         record = await self._records.changed_settings(seat.room.id, changes)
         if record is None:
             raise NotFound("the meeting is not on record any more")
-        settings = record.room_settings
-        async with redis_calls():
-            await self._placement.update_settings(seat.room.id, settings, seat.participant_id)
+        await put_in_force(self._placement, self._records, record, seat.participant_id)
         self._audit(seat, "meeting.changed", None, {"fields": sorted(changes)})
-        return settings
+        return record.room_settings
 
     async def arrange(
         self,
@@ -260,6 +263,20 @@ class People:
 
 def _main_of(seat: Seat) -> MeetingId:
     return seat.room.state.live.parent or seat.room.id
+
+
+async def put_in_force(
+    placement: Placement, records: Records, record: Meeting, by: ParticipantId | None = None
+) -> None:
+    """The settings on record hold in the meeting that runs, whoever else changes them now: of two
+    who do, the one whose record is older finds that, and puts the newer one in force again."""
+    newest: Meeting | None = record
+    while newest is not None:
+        record = newest
+        async with redis_calls():
+            await placement.update_settings(record.id, record.room_settings, by)
+        read = await records.meetings.read(record.id)
+        newest = read if read is not None and read.version > record.version else None
 
 
 def _participant(seat: Seat, target: ParticipantId) -> Participant:
