@@ -10,6 +10,7 @@ A peer that leaves is gone at once. A peer whose socket is lost keeps its media 
 `presence_seconds`, and is resumed by whichever socket of the same user joins next.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.settings import MeetingSettings
 
 _log = structlog.get_logger()
+_AT_ONCE = 16
+"""Joins that ask records or placement at a time. In a rush the others wait before their calls'
+timeouts begin: else all are late together, and nobody comes in."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class RoomService:
         self._settings, self._entry, self._journal = settings, entry, journal
         self._placement, self._registry, self._nodes = placement, registry, nodes
         self.presence_ms = int(settings.presence_seconds * 1000)
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def create(self, identity: Identity, request: JoinRequest) -> Meeting:
         """Makes the meeting's room ready on a node before anybody is in it.
@@ -103,9 +108,11 @@ class RoomService:
         """
         before = peer.seat
         self._check_the_way(before, request.meeting_id)
-        meeting, role = await self._look_up(peer.identity, request)
-        opened = await self._open(meeting)
-        joined = await self._let_in(peer, meeting, role, request.display_name)
+        async with self._turns:
+            meeting, role = await self._look_up(peer.identity, request)
+        opened = await self._open(meeting)  # in no turn: a node that hangs holds up its own alone
+        async with self._turns:
+            joined = await self._let_in(peer, meeting, role, request.display_name)
         if isinstance(joined, Waits):
             if peer.waits_for is not None and peer.waits_for.id != meeting.id:
                 await self._stop_waiting(peer, meeting.id)
