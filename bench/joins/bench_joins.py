@@ -2,8 +2,8 @@
 
     python bench/joins/bench_joins.py
 
-Somebody joins a meeting with 10, 50 and 200 streams over a raw socket; and once in Chromium, from
-which signaling hears three round trips and no more, until pictures and sound are there.
+Somebody joins a meeting with 10, 50 and 200 streams over a raw socket; and once in Chromium, where
+a third round trip is the last, until pictures and sound are there.
 """
 
 import argparse
@@ -34,8 +34,9 @@ METHOD = (
     " acknowledgements included; the others' are what they get until a second after it. Browser:"
     " our web client in Chromium joins a meeting with 50 streams, two of them the microphone and"
     " camera of another page. A request's round trip is one more than that of the latest answer, to"
-    " whatever, that came before it was sent. Requests of a fourth and those that send the page's"
-    " own streams are dropped, until pictures and sound come in (40 s at most)."
+    " whatever, that came before it was sent. Answers to requests of the third are held back, so"
+    " that there is no fourth, and the page's own streams are not sent, until pictures and sound"
+    " come in (40 s at most)."
 )
 PRODUCERS = (10, 50, 200)
 IN_BROWSER = 50
@@ -117,9 +118,9 @@ async def _count(stack: LocalStack, crowd: Crowd, producers: int) -> Counted:
 
 
 class Gate:
-    """Between a page and signaling: what it says in its first round trips passes, no more.
+    """Between a page and signaling: answers of its first two round trips come back, no others.
 
-    What it sends of itself (microphone, camera) does not either.
+    What would send the page's own microphone and camera is dropped.
     """
 
     _EVENT = re.compile(r"42/meeting,(\d+)(\[.*)", re.DOTALL)
@@ -144,8 +145,8 @@ class Gate:
                 server.send(message)
 
         def from_server(message: str | bytes) -> None:
-            self._note(str(message))
-            route.send(message)
+            if self._comes_back(str(message)):
+                route.send(message)
 
         route.on_message(from_page)
         server.on_message(from_server)
@@ -155,25 +156,27 @@ class Gate:
         if found is None:
             return True  # the protocol's own
         number, (event, payload, *_) = found[1], orjson.loads(found[2])
-        trip = self._answered + 1
-        sends = payload.get("transport_id", self._receiving) != self._receiving
-        if sends or trip > MOST_TRIPS:
+        if payload.get("transport_id", self._receiving) != self._receiving:
             return False
+        trip = self._answered + 1
         self._trip_of[number] = trip
         self.trips.append((event, trip))
         return True
 
-    def _note(self, message: str) -> None:
+    def _comes_back(self, message: str) -> bool:
         if self.trips and message.startswith("4"):
             self.frames += 1
         found = self._ANSWER.match(message)
         if found is None:
-            return
-        self._answered = max(self._answered, self._trip_of.get(found[1], 0))
-        data = orjson.loads(found[2])[0].get("data", {})
-        for transport in data.get("transports", ()):
+            return True
+        trip = self._trip_of.get(found[1], 0)
+        if trip == MOST_TRIPS:
+            return False
+        self._answered = max(self._answered, trip)
+        for transport in orjson.loads(found[2])[0].get("data", {}).get("transports", ()):
             if transport["direction"] == "recv":
                 self._receiving = transport["transport_id"]
+        return True
 
 
 async def _in_browser(stack: LocalStack, crowd: Crowd) -> Gate:

@@ -214,9 +214,15 @@ def _figures(samples: Samples) -> list[Figure]:
         figures.append(
             at_most(f"CPU per {title}, {placing}, {many} replicas / {few}", ratio, "x", GOAL)
         )
+    each_us = (
+        of("scattered", many, "us_per_delivery") - of("scattered", few, "us_per_delivery")
+    ) * (Load.people / (many - few))
     idle = of("gathered", many, "idle_ms_per_s") / many
-    figures.append(Figure("CPU of an idle replica with sockets, and its Redis", idle, "ms/s"))
-    return figures
+    return [
+        *figures,
+        Figure("CPU of a message for each further replica that it reaches", each_us, "us"),
+        Figure("CPU of an idle replica with sockets, and its share of Redis", idle, "ms/s"),
+    ]
 
 
 def main() -> None:

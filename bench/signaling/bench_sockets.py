@@ -40,7 +40,7 @@ METHOD = (
 )
 SOCKETS, ROOM, JOINS_PER_S = 2000, 25, 200
 PROBES, PROBES_PER_S = 50, 100
-_ALONE_S, _SETTLE_S = 5.0, 3.0
+_ALONE_S, _SETTLE_S = 3.0, 3.0
 _MANY_FILES = 16_384
 
 
@@ -183,7 +183,7 @@ def _figures(samples: Samples) -> list[Figure]:
 def main() -> None:
     """The entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, _MANY_FILES), hard))

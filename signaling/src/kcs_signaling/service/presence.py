@@ -28,7 +28,7 @@ from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.settings import MeetingSettings
 
 _log = structlog.get_logger()
-_WATCH_S = 0.5
+_WATCH_S = 0.25
 _SWEEP_S = 2.0
 _MAX_TOUCH_S = 5.0
 _TOUCHED_AT_ONCE = 500
