@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import psutil
+import pytest
 
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
@@ -13,6 +14,13 @@ from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Chromium]:
+    """A browser whose fake camera leaves the machine's two cores to what is measured."""
+    async with Chromium(fps=5) as browser:
+        yield browser
 
 
 async def _call_of_three(stack: LocalStack, chromium: Chromium) -> tuple[MeetingId, list[Person]]:
