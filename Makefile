@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help
 help: ## Shows this list.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: run
 run: ## Starts Redis, signaling and one SFU node and prints a link to a meeting. Ctrl-C stops all.
@@ -18,7 +18,23 @@ test: ## Installs what the tests need and runs all checks and tests.
 	@scripts/check.sh
 	@python -m pytest tests
 	@cd web && npm test --silent
-	@python -m pytest e2e
+	@python -m pytest e2e --ignore e2e/cluster
+
+.PHONY: test-cluster
+test-cluster: ## Tests on a Kubernetes cluster with a real node (as root).
+	@scripts/setup.sh test
+	@e2e/cluster/images.sh
+	@python -m pytest e2e/cluster
+
+.PHONY: cluster
+cluster: ## Starts Kubernetes with a real node on this machine (as root) and installs KCS Meetings in it.
+	@scripts/setup.sh cluster
+	@e2e/cluster/up.sh --node
+	@e2e/cluster/install.sh
+
+.PHONY: cluster-down
+cluster-down: ## Ends that cluster.
+	@e2e/cluster/down.sh
 
 .PHONY: check
 check: ## Lints, types and import borders.

@@ -5,4 +5,5 @@ cd "$(dirname "$0")/.."
 PATH=$PWD/.venv/bin:$PATH
 python -m kcs_contracts.generate
 python -m kcs_dev.settings_page
+python -m kcs_dev.observability
 sfu-node/worker/generate_fbs.sh

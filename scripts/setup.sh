@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Installs what a target of the Makefile needs and is not there yet: setup.sh run|test|check|generate
-# The worker's build is the long one: it starts first and runs beside the rest.
+# Installs what a target of the Makefile needs and is not there yet: setup.sh run|test|cluster|check|generate
+# The builds of Kubernetes and of the worker are the long ones: they start first and run beside the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-WANT=${1:?usage: setup.sh run|test|check|generate}
+WANT=${1:?usage: setup.sh run|test|cluster|check|generate}
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/kcs-meetings
 mkdir -p "$CACHE" .run
 UV_VERSION=0.13.8
 NODE_VERSION=22.20.0
 export UV_PYTHON_DOWNLOADS=never
+declare -A BUILDS=() # what is being built beside the rest, and by which process
 LINKS=() # tools from the cache, put into .venv/bin, which the Makefile has on its PATH
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*"; }
@@ -32,11 +33,25 @@ debian_packages() {
   if [ "$WANT" = test ]; then
     need chromium chromium
     need /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core
+    need /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf fonts-noto-color-emoji # the reactions
     need flatc flatbuffers-compiler
     need /usr/lib/postgresql/15/bin/postgres postgresql-15
     need turnserver coturn
     need openssl openssl
     need gcc gcc # the benchmarks' load generators
+    need prometheus prometheus
+    need /usr/sbin/haproxy haproxy # gathers each meeting's people on one signaling replica
+  fi
+  if wants_cluster; then
+    need openssl openssl
+    need containerd containerd
+    need runc runc
+    need /usr/lib/cni/bridge containernetworking-plugins
+    need /usr/sbin/iptables iptables
+    need /usr/sbin/nft nftables
+    need /usr/sbin/conntrack conntrack
+    need ip iproute2
+    need pgrep procps
   fi
   [ ${#missing[@]} -eq 0 ] && return
   say "Debian packages: ${missing[*]}"
@@ -49,13 +64,22 @@ debian_packages() {
 Install them and start again."
     as_root=(sudo -n)
   fi
+  # Tests start what they need on ports of their own: no package's service is to run beside them.
+  local policy=/usr/sbin/policy-rc.d without_policy=
+  if [ ! -e $policy ]; then
+    without_policy=yes
+    "${as_root[@]}" sh -c "printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy"
+  fi
   local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq)
-  { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >.run/apt.log 2>&1 ||
-    fail "apt-get could not install ${missing[*]} (is there a network?). Its last words:
+  local failed=
+  { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } >.run/apt.log 2>&1 || failed=yes
+  [ -z "$without_policy" ] || "${as_root[@]}" rm $policy
+  [ -z "$failed" ] || fail "apt-get could not install ${missing[*]} (is there a network?). Its last words:
 $(tail -n 5 .run/apt.log)"
 }
 
-runs_things() { [ "$WANT" = run ] || [ "$WANT" = test ]; }
+wants_cluster() { [ "$WANT" = test ] || [ "$WANT" = cluster ]; }
+runs_things() { [ "$WANT" = run ] || wants_cluster; }
 worker_is_there() { [ -n "${MEDIASOUP_WORKER_BIN:-}" ] || sfu-node/worker/build.sh --is-built; }
 
 # uv, on the PATH or in the cache.
@@ -115,19 +139,29 @@ $(tail -n 20 .run/web.log)"
   echo "$wanted" >$stamp
 }
 
+# build_beside WHAT SCRIPT: starts a build that takes long; finish_builds waits for it.
+build_beside() {
+  ! "$2" --is-built || return 0
+  say "$1: built once on this machine, some minutes, beside the next steps"
+  "$2" &
+  BUILDS[$1]=$!
+  trap 'kill "${BUILDS[@]}" 2>/dev/null || true' EXIT
+}
+
+finish_builds() {
+  local what
+  for what in "${!BUILDS[@]}"; do
+    wait "${BUILDS[$what]}" || fail "$what could not be built; see the lines above."
+  done
+  trap - EXIT
+}
+
+if wants_cluster; then build_beside Kubernetes e2e/cluster/build.sh; fi
 debian_packages
 uv_tool
 node_tool
-if runs_things && ! worker_is_there; then
-  say "mediasoup worker: built once on this machine, some minutes, beside the next steps"
-  sfu-node/worker/build.sh &
-  worker=$!
-  trap 'kill $worker 2>/dev/null || true' EXIT
-fi
+if runs_things && ! worker_is_there; then build_beside "mediasoup worker" sfu-node/worker/build.sh; fi
 python_environment
 link_tools
 [ "$WANT" = generate ] || web_client # which cannot be built while its generated types are stale
-if [ -n "${worker:-}" ]; then
-  wait $worker || fail "The mediasoup worker could not be built; see the lines above."
-  trap - EXIT
-fi
+finish_builds

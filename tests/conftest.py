@@ -1,6 +1,7 @@
-"""What every test may ask for: a real Redis and a real PostgreSQL, each on a free port.
+"""What every test may ask for: a real Redis, PostgreSQL and Kubernetes, each on a free port.
 
-Redis is empty at the start of each test; PostgreSQL gives each test databases of its own.
+Redis is empty at the start of each test; PostgreSQL gives each test databases of its own,
+Kubernetes a namespace of its own.
 """
 
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from tests.support.kubernetes import Kubernetes, Namespace
 
 
 def free_port() -> int:
@@ -132,3 +134,28 @@ async def redis(redis_url: str) -> AsyncIterator["Redis"]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    """A Kubernetes API server of this test session's own; nothing acts on its objects."""
+    yield from _kubernetes(Kubernetes(tmp_path_factory.mktemp("kubernetes") / "api-server"))
+
+
+@pytest.fixture
+def cluster(api_server: Kubernetes) -> Namespace:
+    """This test's own namespace on that API server."""
+    return api_server.new_namespace()
+
+
+@pytest.fixture(scope="session")
+def kwok(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    """A Kubernetes of this session's own with controllers and nodes that seem to run pods."""
+    home = tmp_path_factory.mktemp("kubernetes") / "kwok"
+    yield from _kubernetes(Kubernetes(home, kwok=True))
+
+
+def _kubernetes(cluster: Kubernetes) -> Iterator[Kubernetes]:
+    cluster.start()
+    yield cluster
+    cluster.stop()

@@ -2,8 +2,8 @@
 
     python bench/replicas/bench_replicas.py
 
-Two systems run at once, one with 2 replicas and one with 8; they take turns (A B A B) with the
-same people, meetings and messages.
+Two systems run at once, one with 2 replicas and one with 8, each behind an HAProxy that gathers
+the people of a meeting; they take turns (A B A B) with the same people, meetings and messages.
 """
 
 import argparse
@@ -23,20 +23,23 @@ import uvloop
 
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import new_meeting
+from kcs_dev.balancer import start_balancer
 from kcs_dev.crowd import UNLIMITED, Crowd, at_rate, grow, some_at_once
 from kcs_dev.measure import Figure, at_most, cpu_s, save
+from kcs_dev.processes import Child
 from kcs_dev.raw_socket import RawSocket
 from kcs_dev.stack import LocalStack
 
 METHOD = (
     "CPU seconds of all replicas and Redis together, less what they use while the same sockets are"
     " idle. 12 meetings of 25 people over raw WebSockets: 300 joins at 100 a second, then 100 chat"
-    " messages at 25 a second, each delivered to 25. 'Gathered': a meeting's people are all on one"
-    " replica, the meetings spread evenly, as a load balancer that goes by the meeting does."
-    " 'Scattered': each person on the next replica, as round robin does; a message is then decoded"
-    " by each replica that has people of its meeting, by 8 instead of 2. Both systems run at once,"
-    " each with its own Redis and SQLite; they take turns, a smaller round warms up, medians of"
-    " those that count. Limits are off."
+    " messages at 25 a second, each delivered to 25. 'Gathered': everybody connects through"
+    " HAProxy, which hashes by the meeting that our client names in its URL; what HAProxy itself"
+    " uses is in no figure but its own. 'Scattered': each person connects straight to the next"
+    " replica, the worst that round robin can do; a message is then decoded by each replica that"
+    " has people of its meeting, by 8 instead of 2. Both systems run at once, each with its own"
+    " Redis and SQLite; they take turns, a smaller round warms up, medians"
+    " of those that count. Limits are off."
 )
 REPLICAS = (2, 8)
 GOAL = 1.2
@@ -45,6 +48,7 @@ _IDLE_S, _SETTLE_S = 1.5, 0.5
 
 Placing = Literal["gathered", "scattered"]
 PLACINGS: tuple[Placing, ...] = ("gathered", "scattered")
+"""By the meeting, through HAProxy; round robin."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Measured:
 
     ms_per_join: float
     us_per_delivery: float
+    balancer_us_per_delivery: float
     idle_ms_per_s: float
     """Of all replicas and Redis, with everybody connected and nobody in a meeting."""
 
@@ -81,6 +86,15 @@ class Person:
         """Out of it, and away."""
         await self.socket.request("room:leave", {"meeting_id": self.meeting}, timeout_s=30)
         self.socket.close()
+
+
+@dataclass(frozen=True)
+class System:
+    """Replicas, and HAProxy before them."""
+
+    stack: LocalStack
+    balancer: Child
+    balanced_url: str
 
 
 class Cost:
@@ -110,14 +124,15 @@ class Cost:
         seconds.append(self._now() - used - self.idle * (time.perf_counter() - began))
 
 
-async def _people(stack: LocalStack, load: Load, placing: Placing) -> list[Person]:
+async def _people(system: System, load: Load, placing: Placing) -> list[Person]:
     """Connected, and in no meeting yet; meeting by meeting."""
-    crowd, urls = Crowd(stack), [each.url for each in stack.signaling]
+    crowd, urls = Crowd(system.stack), [each.url for each in system.stack.signaling]
     people = []
     for number in range(load.meetings):
-        meeting = await new_meeting(stack.url)
+        meeting = await new_meeting(system.stack.url)
+        balanced = f"{system.balanced_url}?meeting={meeting}"
         for person in range(load.people):
-            url = urls[(number if placing == "gathered" else person) % len(urls)]
+            url = balanced if placing == "gathered" else urls[person % len(urls)]
             socket = await crowd.connect(url, f"m{number}p{person}")
             people.append(Person(socket, meeting))
     return people
@@ -150,24 +165,27 @@ async def _talk(people: Sequence[Person], load: Load) -> int:
     return sum(person.socket.events for person in people)
 
 
-async def _measure(stack: LocalStack, load: Load, placing: Placing) -> Measured:
-    people = await _people(stack, load, placing)
+async def _measure(system: System, load: Load, placing: Placing) -> Measured:
+    people = await _people(system, load, placing)
     joins: list[float] = []
     talk: list[float] = []
-    cost = Cost(stack)
+    cost = Cost(system.stack)
     await cost.watch_idle()
     before = cost.idle
     async with cost.of(joins):
         await at_rate(JOINS_PER_S, (person.join() for person in people))
     await cost.watch_idle()
+    balancing = cpu_s(system.balancer.pid)
     async with cost.of(talk):
         delivered = await _talk(people, load)
+    balancing = cpu_s(system.balancer.pid) - balancing
     await some_at_once(20, (person.leave() for person in people))
     if delivered != load.messages * load.people:
         raise SystemExit(f"{delivered} deliveries instead of {load.messages * load.people}")
     return Measured(
         ms_per_join=joins[0] / len(people) * 1e3,
         us_per_delivery=talk[0] / delivered * 1e6,
+        balancer_us_per_delivery=balancing / delivered * 1e6,
         idle_ms_per_s=before * 1e3,
     )
 
@@ -183,9 +201,13 @@ async def _run(rounds: int) -> Samples:
         systems = {}
         for count in REPLICAS:
             stack = LocalStack(directory / str(count), env=UNLIMITED)
-            systems[count] = await stacks.enter_async_context(stack)
+            await stacks.enter_async_context(stack)
             await grow(stack, count)
-            await Crowd(stack).begin(stack.url)
+            urls = [each.url for each in stack.signaling]
+            balancer, url = await start_balancer(stack.directory, urls)
+            stacks.push_async_callback(balancer.stop)
+            await Crowd(stack).begin(url)
+            systems[count] = System(stack, balancer, url)
         for number in range(rounds + 1):
             load = Load() if number else Load(meetings=8, people=8, messages=16)
             for placing, count in itertools.product(PLACINGS, REPLICAS):
@@ -218,10 +240,12 @@ def _figures(samples: Samples) -> list[Figure]:
         of("scattered", many, "us_per_delivery") - of("scattered", few, "us_per_delivery")
     ) * (Load.people / (many - few))
     idle = of("gathered", many, "idle_ms_per_s") / many
+    balancing = of("gathered", many, "balancer_us_per_delivery")
     return [
         *figures,
         Figure("CPU of a message for each further replica that it reaches", each_us, "us"),
         Figure("CPU of an idle replica with sockets, and its share of Redis", idle, "ms/s"),
+        Figure("CPU of HAProxy per chat delivery", balancing, "us"),
     ]
 
 

@@ -227,3 +227,26 @@ async def test_changes_of_a_meeting_with_nobody_in_it_are_forgotten_within_a_day
         assert 0 < await redis.pttl(key) <= DAY_MS
     await placement.join(meeting, person("bob"), limit=9)
     assert await redis.pttl(f"kcs:live:{meeting}") == -1
+
+
+# --- the spotlight -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["leaves", "is removed"])
+async def test_the_light_goes_out_with_whoever_was_in_it(
+    placement: Placement, person: Person, meeting: MeetingId, ear: Any, how: str
+) -> None:
+    for name in ("ann", "hal"):
+        await placement.join(meeting, person(name), limit=9)
+    await placement.change_live(meeting, "spotlight", ANN, HAL)
+    await placement.leave(meeting, HAL, S1)
+    assert (await placement.live(meeting)).spotlight == ANN
+    await ear.new()
+
+    if how == "leaves":
+        await placement.leave(meeting, ANN, S1)
+    else:
+        await placement.expel(meeting, ANN)
+
+    assert RoomChanged(field="spotlight", value=None) in await ear.events()
+    assert (await placement.live(meeting)).spotlight is None

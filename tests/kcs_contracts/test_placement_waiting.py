@@ -1,6 +1,7 @@
 """Who has to wait for a host, who is let in or kept out, and the marks that say so."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -205,12 +206,14 @@ async def test_whoever_was_removed_stays_out_until_they_are_welcome(
     await ear.new()
     assert await placement.expel(meeting, ANN, "rude")
     assert not await placement.expel(meeting, ANN, "rude")
+    when = (await placement.live(meeting)).fields["removed:ann"]
     assert await ear.events() == [
-        RoomChanged(field="removed:ann", value="true"),
+        RoomChanged(field="removed:ann", value=when),
         ParticipantLeft(
             participant_id=ANN, display_name="Ann", reason="removed", count=0, note="rude"
         ),
     ]
+    assert abs(int(when) - time.time() * 1000) < 5000
     with pytest.raises(WasRemoved):
         await placement.join(meeting, person("ann", role=Role.HOST), limit=9)
     for _ in range(2):  # the second changes nothing
@@ -280,6 +283,29 @@ async def test_a_locked_meeting_lets_hosts_in_and_whoever_is_in_already(
         await placement.join(meeting, person("pia", role=Role.PRESENTER), limit=9)
 
 
+async def test_whoever_waits_and_is_let_in_passes_the_lock_and_nobody_passes_it_twice(
+    placement: Placement, person: Person, meeting: MeetingId, redis: Redis
+) -> None:
+    for name in ("ann", "bob"):
+        assert isinstance(await placement.join(meeting, person(name), limit=9), Waits)
+    locked = APPROVAL.model_copy(update={"locked": True})
+    await placement.update_settings(meeting, locked)
+    with pytest.raises(MeetingIsLocked):
+        await placement.join(meeting, person("ann", "s2"), limit=9)
+
+    assert set(await placement.admit(meeting)) == {ANN, BOB}
+    assert isinstance(await placement.join(meeting, person("ann"), limit=9), Joined)
+    assert 0 < await redis.pttl(f"kcs:let_in:{meeting}") <= 120_000
+
+    await placement.leave(meeting, ANN, S1)
+    with pytest.raises(MeetingIsLocked):
+        await placement.join(meeting, person("ann"), limit=9)
+    await placement.expel(meeting, BOB, absent=True)
+    await placement.welcome(meeting, [BOB])
+    with pytest.raises(MeetingIsLocked):
+        await placement.join(meeting, person("bob"), limit=9)
+
+
 async def test_a_meeting_remembers_so_many_people_and_no_more(
     placement: Placement, redis: Redis, person: Person, meeting: MeetingId
 ) -> None:
@@ -291,11 +317,46 @@ async def test_a_meeting_remembers_so_many_people_and_no_more(
     assert await placement.admit(meeting) == []
     mark = {"admitted:cy": "true"}
     assert isinstance(await placement.join(meeting, person("cy"), limit=9, live=mark), Waits)
-    assert await placement.expel(meeting, ANN)
     assert await queue(placement, meeting) != ()
     assert await redis.hlen(f"kcs:live:{meeting}") == fields
     await placement.change_live(meeting, "layout", "grid")
     assert (await placement.live(meeting)).layout == "grid"
+
+
+async def test_removing_and_muting_hold_however_many_people_the_meeting_remembers(
+    placement: Placement, redis: Redis, person: Person, meeting: MeetingId
+) -> None:
+    await placement.update_settings(meeting, RoomSettings())
+    for name in ("ann", "bob"):
+        await placement.join(meeting, person(name), limit=9)
+    await full_of_marks(redis, meeting)
+    fields = await redis.hlen(f"kcs:live:{meeting}")
+
+    assert await placement.expel(meeting, ANN)
+    assert await placement.expel(meeting, ParticipantId("dan"), absent=True)
+    await placement.mute(meeting, BOB, "audio", True)
+    await placement.leave(meeting, BOB, S1)
+
+    now = await placement.live(meeting)
+    assert now.was_removed(ANN)
+    assert now.was_removed(ParticipantId("dan"))
+    assert "muted_audio:bob" in now.fields
+    assert len(now.fields) <= MAX_MARKS < fields
+    for name in ("ann", "dan"):
+        with pytest.raises(WasRemoved):
+            await placement.join(meeting, person(name), limit=9)
+
+
+async def test_where_all_were_removed_who_was_so_first_gives_way(
+    placement: Placement, redis: Redis, person: Person, meeting: MeetingId
+) -> None:
+    marks = {f"removed:p{n}": str(1000 + n) for n in range(MAX_MARKS - 1)} | {"removed:p7": "1"}
+    await redis.hset(f"kcs:live:{meeting}", mapping=marks)
+    await placement.expel(meeting, ANN, absent=True)
+    now = await placement.live(meeting)
+    assert now.was_removed(ANN)
+    forgotten = set(marks) - set(now.fields)
+    assert forgotten == {"removed:p7"}
 
 
 async def test_nothing_is_left_by_what_comes_after_the_end(

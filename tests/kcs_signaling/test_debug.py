@@ -145,3 +145,29 @@ async def test_a_meetings_breakout_rooms_are_logged_with_it(
         "room:join",
         "hand:raise",
     ]
+
+
+async def test_a_breakout_room_that_opens_later_is_logged_too_and_no_longer_than_its_meeting(
+    signaling: Signaling, node: FakeNode, clients: MakeClient, pair: tuple[Client, str]
+) -> None:
+    ann, meeting = pair
+    await put(signaling, meeting, enabled=True)
+    first = await hears_of_it(node, meeting)
+    await ann.get("breakout:create", {"meeting_id": meeting, "count": 1})
+    await ann.get("breakout:open", {"meeting_id": meeting})
+    room = f"{meeting}:1"
+
+    await ann.get("room:join", {"meeting_id": room})
+
+    assert (await hears_of_it(node, room)).until_ms == first.until_ms
+    await ann.get("hand:raise", {"meeting_id": room})
+    assert "hand:raise" in [line["metadata"]["command"] for line in commands(signaling, room)]
+
+    await ann.get("room:join", {"meeting_id": meeting})
+    await ann.get("breakout:close", {"meeting_id": meeting})
+    await put(signaling, meeting, enabled=False)
+    await ann.get("breakout:open", {"meeting_id": meeting})
+    await ann.get("room:join", {"meeting_id": room})
+    before = len(commands(signaling, room))
+    await ann.get("hand:lower", {"meeting_id": room})
+    assert len(commands(signaling, room)) == before

@@ -468,3 +468,4 @@ async def test_without_a_node_the_answer_is_no_capacity_and_when_to_retry(
 
     assert answer["error"]["code"] == "NO_CAPACITY"
     assert answer["error"]["retry_after"] > 0
+    assert "kcs_signaling_no_capacity_total 1.0" in await signaling.metrics()

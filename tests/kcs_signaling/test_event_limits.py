@@ -1,11 +1,14 @@
 """The guides' limits, as declared, whichever socket, replica or dialect somebody uses."""
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 from tests.support.call import Call
 from tests.support.signaling import Client, Signaling
+
+from kcs_signaling.dialects.table import REFUSED
 
 Payload = dict[str, object]
 
@@ -97,3 +100,34 @@ async def test_everybody_has_their_own_limit(call: Call, signaling: Signaling) -
     _, error = await until_refused(ann, "stats:report", stats)
     assert error["code"] == "RATE_LIMIT_EXCEEDED"
     assert await bob.get("stats:report", stats) == call.named()
+
+
+@pytest.mark.parametrize("namespace", ["/meeting", "/"])
+async def test_whoever_goes_on_sending_what_is_refused_is_not_read_for_a_while(
+    call: Call, signaling: Signaling, other_replica: Signaling, namespace: str
+) -> None:
+    who = {"/meeting": "mia", "/": "max"}[namespace]  # whom no other test knows
+    eve = await call.enters(signaling, who, namespace)
+    wrong: list[tuple[str, object]] = [
+        ("chat:history", {"nothing": "that is known"}),
+        ("no:such:event", {}),
+        ("chat:history", "no object"),
+        ("hand:raise", {"meeting_id": "another"}),
+    ]
+
+    codes = [(await eve.ask(*wrong[n % 4]))["error"] for n in range(REFUSED.count + 40)]
+
+    limited = [each for each in codes if each["code"] == "RATE_LIMIT_EXCEEDED"]
+    assert limited
+    assert all(0 < each["retry_after"] <= REFUSED.per_seconds for each in limited)
+    assert {each["code"] for each in codes[: REFUSED.count - 10]} == {
+        "INVALID_REQUEST",
+        "UNKNOWN_EVENT",
+        *(["NOT_JOINED"] if namespace == "/meeting" else []),
+    }
+    # and nobody else is held up, nor they themselves for long
+    bob = await call.enters(other_replica, "bob")
+    await bob.get("hand:raise", call.named())
+    await asyncio.sleep(limited[-1]["retry_after"] + 0.2)
+    named = call.named() if namespace == "/meeting" else {"meetingId": call.id}
+    assert (await eve.ask("hand:raise", named))["ok"]

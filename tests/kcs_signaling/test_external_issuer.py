@@ -113,6 +113,26 @@ def test_a_token_of_the_provider_says_who_somebody_is(
         assert (identity.meeting_id, identity.role) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("claimed", "name"),
+    [
+        ("Eve\x00", "Eve"),
+        ("Eve\r\nBcc: all@example.org", "Eve Bcc: all@example.org"),
+        (" \x1b[31mEve\x7f\x85\u2028", "[31mEve"),
+        ("  Ann   Lee ", "Ann Lee"),
+        ("Žofie 🙂", "Žofie 🙂"),
+        ("\x00" * 200, ""),
+    ],
+)
+def test_names_of_the_provider_are_spelled_as_ours_are(
+    tokens: Callable[..., Tokens], claimed: str, name: str
+) -> None:
+    text = signed(userName=claimed, campus_id="c\x001", email="a\r\nb@example.org")
+    identity = tokens().verify(text)
+    assert identity.user_name == name
+    assert (identity.campus_id, identity.email) == ("c 1", "a b@example.org")
+
+
 def test_what_the_provider_adds_gives_no_role_and_opens_no_meeting(
     tokens: Callable[..., Tokens],
 ) -> None:

@@ -17,10 +17,11 @@ from kcs_contracts.events import ActiveSpeaker, AudioLevels
 from kcs_contracts.ids import MeetingId, ParticipantId
 from kcs_contracts.placement import Placement
 from kcs_contracts.protocol.telemetry import ConnectionStats
+from kcs_contracts.rooms import Quality as Word
 from kcs_contracts.rooms import Role
 from kcs_signaling.records import open_records
 from kcs_signaling.records.stats import StatsMinute
-from kcs_signaling.rooms.quality import QualityWatch, issue_of, word_for
+from kcs_signaling.rooms.quality import QualityWatch, WordWatch, issue_of, word_for
 
 
 def stats(
@@ -57,6 +58,29 @@ AT_THE_EDGE = stats(loss=3)
 )
 def test_words_follow_the_guides_thresholds(said: ConnectionStats, word: str) -> None:
     assert word_for(said) == word
+
+
+EDGE_OF_POOR = (stats(loss=4.9), stats(loss=5.1))
+
+
+@pytest.mark.parametrize(
+    ("told", "reports", "words"),
+    [
+        (None, [POOR], ["poor"]),  # the first is told at once
+        (None, [FINE, POOR, FINE, POOR], ["excellent"] * 4),
+        (None, [FINE, POOR, POOR], ["excellent", "excellent", "poor"]),
+        (None, [POOR, FINE, FINE], ["poor", "poor", "excellent"]),
+        (None, [FINE, POOR, AT_THE_EDGE, AT_THE_EDGE], ["excellent", "excellent", "fair", "fair"]),
+        (None, [*EDGE_OF_POOR * 4], ["fair"] * 8),
+        ("good", [POOR, FINE, POOR], ["good"] * 3),
+        ("good", [POOR, POOR], ["good", "poor"]),
+    ],
+)
+def test_a_word_changes_with_the_second_report_that_calls_for_another(
+    told: Word | None, reports: list[ConnectionStats], words: list[str]
+) -> None:
+    watch = WordWatch()
+    assert [watch.after(each, told) for each in reports] == words
 
 
 _MEASURE = st.floats(0, 100)

@@ -57,6 +57,8 @@ NOW_MS = 1_700_000_000_000
 class Nobody:
     """An audience that is told nothing: these tests ask who would hear."""
 
+    crosses = True
+
     def tell(self, room: Room, event: DomainEvent, peers: Iterable[Peer]) -> None: ...
 
     def part(self, peer: Peer, meeting_id: MeetingId) -> None: ...
@@ -129,7 +131,10 @@ def room() -> Room:
     )
     room = Room(MEETING, RoomState(snapshot))
     for name in ROLES:
-        seated(room, name)
+        seat = seated(room, name).seat
+        assert seat is not None
+        seat.crossing = Epoch(7) if name in HOSTS else None  # told of a move
+        seat.crossed = Epoch(7) if name == "cora" else None
     return room
 
 
@@ -287,6 +292,46 @@ HEARD: list[tuple[str, DomainEvent, list[tuple[str, set[str]]]]] = [
         ),
         [("media:reset", EVERYBODY)],
     ),
+    (
+        "the meeting begins to move",
+        events.MediaMigrating(node=NodeName("n"), epoch=Epoch(7), generation=Generation(0)),
+        [("media:migrate", HOSTS)],
+    ),
+    (
+        "a stream where it moves to",
+        events.AtNext(
+            epoch=Epoch(7),
+            event=events.ProducerOpened(
+                producer=Producer(
+                    id=ProducerId("q"), participant_id=ParticipantId("cora"), source=Source.MIC
+                )
+            ),
+        ),
+        [("media:migrate:stream", {"hanna"})],
+    ),
+    (
+        "a stream of another move",
+        events.AtNext(
+            epoch=Epoch(6),
+            event=events.ProducerClosed(
+                producer_id=ProducerId("q"),
+                participant_id=ANN,
+                source=Source.MIC,
+                reason="closed",
+            ),
+        ),
+        [("media:migrate:stream", set())],
+    ),
+    (
+        "it stays",
+        events.MoveAbandoned(epoch=Epoch(7)),
+        [("media:migrated", HOSTS)],
+    ),
+    (
+        "it has moved",
+        events.MediaMoved(node=NodeName("n"), epoch=Epoch(7), generation=Generation(0)),
+        [("media:migrated", {"cora"}), ("media:reset", EVERYBODY - {"cora"})],
+    ),
     ("a speaker", events.ActiveSpeaker(participant_id=ANN), [("speaker:active", EVERYBODY)]),
     ("levels", events.AudioLevels(levels={ANN: -30}), [("audio:levels", EVERYBODY)]),
     ("said to all", said(), [("chat:message", EVERYBODY)]),
@@ -351,6 +396,20 @@ def test_who_hears_is_written_down_for_every_domain_event() -> None:
             yield from kinds(each)
 
     assert {type(event) for _, event, _ in HEARD} == set(kinds(DomainEvent))
+
+
+def test_whoever_has_not_crossed_is_told_of_all_that_is_sent_where_the_meeting_is_now(
+    room: Room,
+) -> None:
+    happens(
+        room,
+        events.MediaMigrating(node=NodeName("n"), epoch=Epoch(7), generation=Generation(0)),
+    )
+    mine = Producer(id=ProducerId("q"), participant_id=ANN, source=Source.MIC)
+    happens(room, events.AtNext(epoch=Epoch(7), event=events.ProducerOpened(producer=mine)))
+    moved = events.MediaMoved(node=NodeName("n"), epoch=Epoch(7), generation=Generation(0))
+    told = [(t.name, who) for t, who in happens(room, moved) if t.name == "new-producer"]
+    assert told == [("new-producer", EVERYBODY - {"cora", "ann"})]
 
 
 def test_who_is_where_is_for_hosts_alone(room: Room) -> None:

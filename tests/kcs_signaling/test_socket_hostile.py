@@ -263,6 +263,28 @@ async def test_the_host_itself_is_not_an_allowed_origin_unless_it_is_listed(
         await RawSocket.open(signaling.url, Origin=signaling.url)
 
 
+async def test_the_query_may_name_a_meeting_and_whatever_else_is_short(
+    signaling: Signaling,
+) -> None:
+    polling = f"{signaling.url}/socket.io/?EIO=4&transport=polling"
+    before = await refusals(signaling, "too_long")
+    async with aiohttp.ClientSession(headers={"Origin": ORIGIN}) as session:
+        for field in (
+            "meeting=abc-defg-hij",
+            "meeting=%ff%00&meeting=&=&x",
+            "meeting=" + "m" * 900,
+        ):
+            async with session.get(f"{polling}&{field}") as answer:
+                assert answer.status == 200
+        async with session.get(f"{polling}&meeting={'m' * 2000}") as answer:
+            assert answer.status == 414
+        websocket = f"{signaling.url}/socket.io/?EIO=4&transport=websocket&meeting={'m' * 2000}"
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(websocket)
+        assert refused.value.status == 403
+    assert await refusals(signaling, "too_long") == before + 2
+
+
 async def test_a_listed_origin_connects(signaling: Signaling, raw: OpenRaw) -> None:
     page = await raw(signaling.url, Origin=ORIGIN)
     await page.join("/meeting", signaling.access("ann"))

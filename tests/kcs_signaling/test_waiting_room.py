@@ -98,6 +98,25 @@ async def test_hosts_and_co_hosts_see_the_queue_and_nobody_else_does(
 
 
 @pytest.mark.parametrize("namespace", BOTH)
+async def test_whoever_waits_when_the_meeting_is_locked_and_is_let_in_comes_in(
+    signaling: Signaling, node: FakeNode, clients: MakeClient, namespace: str
+) -> None:
+    meeting = await signaling.create_meeting("hal", settings=APPROVAL)
+    hal = await seated(signaling, clients, meeting, "hal")
+    wes = await waiting(signaling, clients, meeting, "wes", namespace)
+    await hal.get("room:lock", {"meeting_id": meeting, "locked": True})
+    late = await connected(signaling, clients, meeting, "late")
+    assert await refused_join(late, meeting) == "MEETING_LOCKED"
+
+    await hal.get("waiting:admit", {"meeting_id": meeting, "target_user_ids": ["wes"]})
+
+    await wes.hears(LET_IN[namespace])
+    await hal.hears("participant:joined", lambda p: p["user_id"] == "wes")
+    await leave(wes, meeting)
+    assert await refused_join(wes, meeting) == "MEETING_LOCKED"
+
+
+@pytest.mark.parametrize("namespace", BOTH)
 async def test_a_host_who_comes_later_or_is_made_one_sees_who_waits_already(
     signaling: Signaling, node: FakeNode, clients: MakeClient, namespace: str
 ) -> None:

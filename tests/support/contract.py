@@ -16,6 +16,9 @@ from kcs_contracts.protocol import PROTOCOLS, Protocol
 from kcs_contracts.protocol.declare import ClientEvent
 from kcs_contracts.protocol.errors import COMMON, IN_A_MEETING
 
+_NO_EVENT = ("UNKNOWN_EVENT", "RATE_LIMIT_EXCEEDED")
+"""How what is no event is refused."""
+
 
 class Declared:
     """The events of a namespace."""
@@ -39,7 +42,7 @@ class Declared:
         """What is wrong with an acknowledgement."""
         if answer["ok"]:
             yield from self._wrong(f"answer to {event}", self._answers[event], answer["data"])
-        elif answer["error"]["code"] not in self._codes.get(event, ("UNKNOWN_EVENT",)):
+        elif answer["error"]["code"] not in self._codes.get(event, _NO_EVENT):
             yield f"{event} is not declared to be refused so: {answer['error']}"
 
     def _wrong(self, what: str, names: tuple[str, ...], value: object) -> Iterator[str]:

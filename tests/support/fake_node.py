@@ -170,6 +170,8 @@ class FakeNode:
             return api.Result(answer=api.RoomOpened(rtp_capabilities=self.capabilities))
         if isinstance(op, api.SetDebug):
             return api.Result(answer=api.Done())
+        if isinstance(op, api.CloseParticipant) and meeting not in self.rooms:
+            return api.Result(answer=api.Done())
         if isinstance(op, api.CloseRoom):
             self.rooms.pop(meeting, None)
             return api.Result(answer=api.Done())

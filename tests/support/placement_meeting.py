@@ -110,6 +110,8 @@ class MeetingModel:
         self.settings = RoomSettings()
         self.removed: set[ParticipantId] = set()
         self.admitted: set[ParticipantId] = set()
+        self.let_in: set[ParticipantId] = set()
+        """Whom a host has just let in: they pass the lock, once."""
         self.acting: tuple[ParticipantId, Role] | None = None
         """Who is host in the host's place, and what they were before."""
         self.inside: dict[ParticipantId, MeetingId] = {}
@@ -151,9 +153,9 @@ class MeetingModel:
         if who in self.removed:
             return WasRemoved
         if place == MAIN:
-            return None if who in self.inside else self._main_refusal(leads)
+            return None if who in self.inside else self._main_refusal(who, leads)
         if who not in self.main.people and who not in self.inside:
-            if why := self._main_refusal(leads):
+            if why := self._main_refusal(who, leads):
                 return why
             if self.has_to_wait(MAIN, who, leads=leads):
                 return NotInMeeting
@@ -161,8 +163,8 @@ class MeetingModel:
             return MeetingIsLocked
         return MeetingFull if len(self.places[place].people) >= LIMIT else None
 
-    def _main_refusal(self, leads: bool) -> type[PlacementError] | None:
-        if self.settings.locked and not leads:
+    def _main_refusal(self, who: ParticipantId, leads: bool) -> type[PlacementError] | None:
+        if self.settings.locked and not leads and who not in self.let_in:
             return MeetingIsLocked
         if len(self.main.people) + len(self.inside) >= LIMIT:
             return MeetingFull
@@ -188,6 +190,7 @@ class MeetingModel:
         if place != MAIN:
             self.inside[who] = place
             return
+        self.let_in.discard(who)
         if who in self.inside and who not in self.places[self.inside[who]].people:
             del self.inside[who]
         if person.role is Role.HOST and not stands_in:
@@ -212,6 +215,8 @@ class MeetingModel:
             here.muted -= {(who, "audio"), (who, "video")}
             here.muted |= {(who, kind) for kind in gone.mutes}
         here.streams = {key: stream for key, stream in here.streams.items() if key[0] != who}
+        if place == MAIN and self.spotlight == who:
+            self.spotlight = None
         if place != MAIN:
             self.main.was_used = True
             if self.inside.get(who) == place:
@@ -280,6 +285,7 @@ class MeetingModel:
             who: room for room in order if room != MAIN for who in self.places[room].people
         }
         self.called_back.clear()
+        self.let_in.clear()
         self.overfull = len(self.main.people.keys() | self.inside.keys()) > LIMIT
         return tries
 
@@ -294,6 +300,7 @@ class MeetingModel:
         """Out of the main meeting, and of the room that they are in or come back from."""
         self.removed.add(who)
         self.admitted.discard(who)
+        self.let_in.discard(who)
         self.main.waiting.pop(who, None)
         room = self.inside.get(who)
         if room is not None and who in self.places[room].people:
@@ -335,6 +342,7 @@ class MeetingModel:
             return
         self.removed.discard(who)
         self.admitted.discard(who)
+        self.let_in.discard(who)
         self.spotlight = None if self.spotlight == who else self.spotlight
         self.acting = None if self.acts(who) else self.acting
         self.inside.pop(who, None)

@@ -218,6 +218,7 @@ class MeetingRules(RuleBasedStateMachine):
         expected = {who} & waiting.keys() if named else set(waiting)
         assert set(self.run(self.placement.admit(MAIN, [who] if named else []))) == expected
         self.model.admitted |= expected
+        self.model.let_in |= expected
         for each in expected:
             del waiting[each]
 

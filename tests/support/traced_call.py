@@ -5,6 +5,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import re
 import struct
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -54,6 +55,7 @@ VP8: dict[str, Any] = {
     "encodings": [{"ssrc": SSRC + 1}],
 }
 """Its consumers are under congestion control."""
+_SAMPLED = re.compile(r"^kcs_sfu_rtt_seconds_count\{.*\} [1-9]", re.MULTILINE)
 PASSWORD = "correct-horse-79"
 WORDS = {
     "chat": "zebra-crossing-71",
@@ -301,7 +303,7 @@ class TracedCall:
         async with asyncio.timeout(40):
             while True:
                 await self._scrape()
-                if "kcs_sfu_rtt_seconds_count{" in self._traces.scraped["node"][-1]:
+                if _SAMPLED.search(self._traces.scraped["node"][-1]):
                     return
                 for texts in self._traces.scraped.values():
                     texts.pop()
@@ -351,9 +353,9 @@ class TracedCall:
             return answer.status
 
 
-async def traced_call(folder: Path) -> Traces:
-    """The call, over processes of its own."""
-    settings = {
+def call_settings() -> dict[str, str]:
+    """Settings of the system that the call is made over."""
+    return {
         "KCS_AUTH__LOCAL_ACCOUNTS": "true",
         "KCS_MEETING__PRESENCE_SECONDS": "2",
         "KCS_RETENTION__SWEEP_MINUTES": "0.1",
@@ -361,7 +363,12 @@ async def traced_call(folder: Path) -> Traces:
         "KCS_MAIL__PORT": str(free_port()),
         "KCS_MAIL__SENDER": "meetings@kcs.example",
     }
-    async with LocalStack(folder / "stack", env=settings) as stack, aiohttp.ClientSession() as http:
+
+
+async def traced_call(folder: Path) -> Traces:
+    """The call, over processes of its own."""
+    stack = LocalStack(folder / "stack", env=call_settings())
+    async with stack, aiohttp.ClientSession() as http:
         return await TracedCall(stack, http, folder).run()
 
 

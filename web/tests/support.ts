@@ -111,6 +111,7 @@ export function joined(patch: Partial<RoomJoined> = {}): RoomJoined {
     resume_token: 'token',
     resumed: false,
     media: { epoch: 1, generation: 0 },
+    moving: null,
     ice_servers: [],
     ice_ttl_seconds: null,
     ...patch,

@@ -43,10 +43,10 @@ class CoturnTls(Contract):
 class CoturnConfig(Contract):
     """One coturn process."""
 
-    listen_ip: IPv4Address
-    """Where browsers reach it."""
-    relay_ip: IPv4Address
-    """From where it speaks to the SFU."""
+    listen_ip: IPv4Address | None
+    """Where browsers reach it; None: the command line says it (`--listening-ip`)."""
+    relay_ip: IPv4Address | None
+    """From where it speaks to the SFU; None: the command line says it (`--relay-ip`)."""
     external_ip: IPv4Address | None = None
     """The relay's public address, where a NAT stands before it."""
     port: int = Field(default=3478, ge=1, le=65535)
@@ -97,7 +97,8 @@ def coturn_conf(config: CoturnConfig) -> str:
 
 
 def _listeners(config: CoturnConfig) -> list[str]:
-    lines = [f"listening-ip={config.listen_ip}", f"listening-port={config.port}", "no-dtls"]
+    lines = [f"listening-port={config.port}", "no-dtls"]
+    lines += [] if config.listen_ip is None else [f"listening-ip={config.listen_ip}"]
     lines += [] if config.udp else ["no-udp"]
     lines += [] if config.tcp else ["no-tcp"]
     if config.tls is None:
@@ -114,8 +115,9 @@ def _listeners(config: CoturnConfig) -> list[str]:
 
 def _relay(config: CoturnConfig) -> list[str]:
     first, last = config.relay_ports
-    lines = [f"relay-ip={config.relay_ip}", f"min-port={first}", f"max-port={last}"]
-    if config.external_ip is not None:
+    lines = [f"min-port={first}", f"max-port={last}"]
+    lines += [] if config.relay_ip is None else [f"relay-ip={config.relay_ip}"]
+    if config.external_ip is not None and config.relay_ip is not None:
         lines.append(f"external-ip={config.external_ip}/{config.relay_ip}")
     return [*lines, "no-tcp-relay"]
 

@@ -144,8 +144,45 @@ class ProducerClosed(Contract):
     reason: Literal["closed", "transport_closed", "participant_left"]
 
 
+class AtNext(Contract):
+    """The same where the meeting is moving to: for those who have media there already."""
+
+    type: Literal["at_next"] = "at_next"
+    epoch: Epoch
+    """The next home's."""
+    event: ProducerOpened | ProducerPaused | ProducerClosed = Field(discriminator="type")
+
+
+class MediaMigrating(Contract):
+    """The meeting begins to move: the node is its next home, beside the one that it has."""
+
+    type: Literal["media_migrating"] = "media_migrating"
+    node: NodeName
+    epoch: Epoch
+    generation: Generation
+
+
+class MediaMoved(Contract):
+    """The next home is the home now, with what is sent there. Who is not there yet begins anew."""
+
+    type: Literal["media_moved"] = "media_moved"
+    node: NodeName
+    epoch: Epoch
+    generation: Generation
+
+
+class MoveAbandoned(Contract):
+    """The meeting stays where it is: what was made at that next home is gone."""
+
+    type: Literal["move_abandoned"] = "move_abandoned"
+    epoch: Epoch
+
+
 class MediaReset(Contract):
-    """The media plane is new: every transport, producer and consumer is gone, people are not."""
+    """The media plane is new: every transport, producer and consumer is gone, people are not.
+
+    A move that was under way is over.
+    """
 
     type: Literal["media_reset"] = "media_reset"
     reason: Literal["worker_died", "node_lost", "moved"]
@@ -286,6 +323,10 @@ DomainEvent = Annotated[
     | ProducerOpened
     | ProducerPaused
     | ProducerClosed
+    | AtNext
+    | MediaMigrating
+    | MediaMoved
+    | MoveAbandoned
     | MediaReset
     | RoomChanged
     | MeetingEnded

@@ -127,6 +127,19 @@ class Assignment(Contract):
     control_url: str = Field(description="Base URL of the node's control API.")
 
 
+class NextHome(Contract):
+    """Where a meeting is moving to: the media that is there already, beside that of its home."""
+
+    assignment: Assignment
+    generation: Generation
+    producers: tuple[Producer, ...] = ()
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that the meeting has there."""
+        return self.assignment.epoch
+
+
 class RoomSnapshot(Contract):
     """All that placement knows of a meeting at `version`."""
 
@@ -142,3 +155,5 @@ class RoomSnapshot(Contract):
     """What holds in the meeting, field by field as JSON; see `live.Live`."""
     inside: dict[ParticipantId, MeetingId] = Field(default_factory=dict)
     """Who is in which breakout room."""
+    next: NextHome | None = None
+    """Where the meeting is moving to."""

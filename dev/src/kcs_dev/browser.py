@@ -36,7 +36,7 @@ _PROBATOR = 1234
 _KEEP_CONNECTIONS = """
 (() => {
   const Native = window.RTCPeerConnection;
-  const kept = [];
+  const kept = (window.kcsConnections = []);
   window.RTCPeerConnection = class extends Native {
     constructor(...args) { super(...args); kept.push(this); }
   };

@@ -16,8 +16,8 @@ import orjson
 
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A
 _HANDSHAKE = (
-    "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
-    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "GET /socket.io/?EIO=4&transport=websocket{query} HTTP/1.1\r\nHost: {host}\r\n"
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
@@ -51,6 +51,8 @@ class RawSocket(asyncio.Protocol):
     async def connect(cls, url: str, namespace: str, token: str, timeout_s: float = 10) -> Self:
         """A socket on the server at `url`, connected to the namespace with that token.
 
+        What the URL has after a question mark goes into the handshake's.
+
         Raises:
             Refused: the server did not let it in.
         """
@@ -61,7 +63,8 @@ class RawSocket(asyncio.Protocol):
         transport, socket = await loop.create_connection(
             lambda: cls(namespace, token), host.hostname, host.port
         )
-        transport.write(_HANDSHAKE.format(host=host.netloc).encode())
+        query = f"&{host.query}" if host.query else ""
+        transport.write(_HANDSHAKE.format(host=host.netloc, query=query).encode())
         try:
             async with asyncio.timeout(timeout_s):
                 await socket._ready

@@ -1,10 +1,11 @@
-"""`make run`: the whole system on this machine, with a link to a meeting, until Ctrl-C."""
+"""`make run`: the whole system on this machine, with links to a meeting, until Ctrl-C."""
 
 import asyncio
 import os
 import signal
 import sys
 import time
+from typing import NamedTuple
 
 import aiohttp
 
@@ -14,16 +15,26 @@ from kcs_dev.stack import ROOT, LocalStack
 _STATE = ROOT / ".run"
 
 
-async def _new_meeting(url: str) -> str:
-    """A meeting to begin with; returns its join link."""
-    person = {"user_id": "make-run", "user_name": "make run", "email": "", "campus_id": ""}
+class Links(NamedTuple):
+    """Two ways into the same meeting."""
+
+    host: str
+    """Whoever opens it is the host: for one browser, as it speaks for one person."""
+    guests: str
+    """Everybody else, in as many browsers as they like."""
+
+
+async def new_meeting(url: str) -> Links:
+    """A meeting to begin with."""
+    person = {"user_id": "make-run", "user_name": "Host", "email": "", "campus_id": ""}
     async with aiohttp.ClientSession(raise_for_status=True) as http:
         async with http.post(f"{url}/api/v1/auth/token", json=person) as answer:
             token = (await answer.json())["access_token"]
         bearer = {"Authorization": f"Bearer {token}"}
         async with http.post(f"{url}/api/v1/meetings", json={}, headers=bearer) as answer:
-            meeting_id = (await answer.json())["id"]
-    return f"{url}/m/{meeting_id}"
+            made = await answer.json()
+    link = f"{url}/m/{made['id']}"
+    return Links(host=f"{link}#token={made['meeting_token']}", guests=link)
 
 
 async def _first_to_end(stack: LocalStack, stopped: asyncio.Event) -> str | None:
@@ -47,9 +58,12 @@ async def _run(port: int) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     print("Starting Redis, signaling and one SFU node ...", flush=True)
     async with LocalStack(_STATE, port=port) as stack:
-        link = await _new_meeting(stack.url)
-        print(f"\nReady after {time.monotonic() - began:.1f} s. Open this in two browsers:\n")
-        print(f"    {link}\n")
+        links = await new_meeting(stack.url)
+        print(
+            f"\nReady after {time.monotonic() - began:.1f} s. Open each in a browser of its own:\n"
+        )
+        print(f"    for the host:       {links.host}")
+        print(f"    for everybody else: {links.guests}\n")
         print(f"Logs are in {_STATE.name}/. Ctrl-C stops everything.", flush=True)
         ended = await _first_to_end(stack, stopped)
         if ended:

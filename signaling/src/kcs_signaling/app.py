@@ -17,6 +17,7 @@ from kcs_signaling.dialects.room_services import make_room_services
 from kcs_signaling.dialects.tending import RoomTending
 from kcs_signaling.http.app import build_http
 from kcs_signaling.records import Retention
+from kcs_signaling.service.departures import Departures
 from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.service.presence import RoomPresence, touch_interval_s
 from kcs_signaling.service.registry import RoomRegistry
@@ -37,8 +38,12 @@ class App:
         self.registry = RoomRegistry(services.placement, services.redis, grace_s)
         room_services = make_room_services(services, self.registry, nodes)
         self.presence = RoomPresence(
-            settings.meeting, services.placement, self.registry, nodes, services.records.journal
+            settings.meeting, services.placement, self.registry, services.records.journal
         )
+        self._outbox = room_services.outbox
+        self._turn, self._placement = services.turn, services.placement
+        self.departures = Departures(services.placement, nodes)
+        self.moving = room_services.moving
         dialects = [kind(room_services) for kind in (MeetingDialect, ClientDialect)]
         self.tending = RoomTending(
             room_services, self.registry, nodes, dialects, services.pseudonyms
@@ -68,8 +73,11 @@ class App:
         async with self.registry:
             loops = [
                 asyncio.create_task(self.presence.run()),
+                asyncio.create_task(self.departures.run()),
+                asyncio.create_task(self.moving.run()),
                 asyncio.create_task(self.tending.run()),
                 asyncio.create_task(self.retention.run()),
+                asyncio.create_task(self._turn.follow(self._placement)),
             ]
             try:
                 yield
@@ -77,6 +85,7 @@ class App:
                 for loop in loops:
                     loop.cancel()
                 await asyncio.gather(*loops, return_exceptions=True)
+                await self._outbox.close()
 
 
 def build(services: Services) -> App:

@@ -5,6 +5,8 @@ No label carries an id or a text of a client's: event names are those of the tab
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
+from kcs_contracts.memory import memory_limit_bytes
+
 # creation times: a series more for each, which Prometheus does not read; the function has no types
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -38,6 +40,26 @@ JOURNAL_LOST = Counter(
     "Entries of calls that the database did not take in time: samples, or entries (all others).",
     ["kind"],
 )
+for _kind in ("entries", "samples"):  # from 0 on: a rate does not see where a series begins
+    JOURNAL_LOST.labels(_kind)
+NO_CAPACITY = Counter(
+    "kcs_signaling_no_capacity",
+    "Times that a meeting found no SFU node with room: joins, and each try to move a meeting.",
+)
+DEPENDENCY_UP = Gauge(
+    "kcs_signaling_dependency_up",
+    "Whether what this replica needs answers, 1 or 0; asked when this is read.",
+    ["dependency"],
+)
+NODES = Gauge(
+    "kcs_signaling_nodes",
+    "SFU nodes that are alive, as placement knows; all replicas say the same.",
+)
+MEMORY_LIMIT = Gauge(
+    "kcs_signaling_memory_limit_bytes",
+    "Memory that the replica may use: its container's limit, else the machine's.",
+)
+MEMORY_LIMIT.set(memory_limit_bytes())
 
 # --- the architecture guide's "Key Metrics", as far as signaling knows them: docs/metrics.md ------
 

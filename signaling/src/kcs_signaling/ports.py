@@ -36,6 +36,8 @@ class Meeting(Contract):
     """What was said of its `RoomSettings`, as it is on record; `room_settings` is the whole."""
     version: int = 1
     """Grows with each change."""
+    pool: str = ""
+    """The SFUPool that takes it; empty: any."""
 
     @property
     def room_settings(self) -> RoomSettings:

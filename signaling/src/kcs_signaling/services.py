@@ -20,6 +20,7 @@ from kcs_signaling.service.limits import Limiter
 from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.settings import Settings
 from kcs_signaling.tokens import Tokens
+from kcs_signaling.turn import Turn
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Services:
     inviting: Inviting
     endings: Endings
     pseudonyms: Pseudonyms
+    turn: Turn
 
 
 @asynccontextmanager
@@ -75,4 +77,5 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             inviting=inviting,
             endings=Endings(placement, records, RoomNodes(placement, nodes)),
             pseudonyms=Pseudonyms(key),
+            turn=Turn(settings.turn, settings.meeting.region),
         )

@@ -10,6 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kcs_contracts.turn_servers import TurnServer
+
 LIST_EXAMPLE = """such as KCS_HTTP__ALLOWED_ORIGINS='["https://meet.example.org"]'"""
 
 
@@ -174,43 +176,40 @@ class MeetingSettings(_Group):
     """Region of this replica's people, for the choice of a node."""
 
 
-class TurnServer(_Group):
-    """A coturn that browsers reach; a port that it does not listen on is null."""
-
-    host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")
-    """Its name, which its TLS certificate has, or its IPv4 address."""
-    region: str = ""
-    """Region of the people that it is near to; empty: of all."""
-    udp_port: int | None = Field(default=3478, ge=1, le=65535)
-    """UDP port of STUN and TURN."""
-    tcp_port: int | None = Field(default=3478, ge=1, le=65535)
-    """TCP port of TURN."""
-    tls_port: int | None = Field(default=None, ge=1, le=65535)
-    """TCP port of TURN over TLS; 443 passes the strictest networks."""
-
-
 class TurnSettings(_Group):
     """The way for people who cannot reach an SFU node directly."""
 
     servers: tuple[TurnServer, ...] = ()
-    """The servers, as JSON: `[{"host": "turn.example.org", "tls_port": 443}]`. Those of
-    `KCS_MEETING__REGION` and of no region are offered; where there are none, all."""
+    """The servers, as JSON: `[{"host": "turn.example.org", "tls_port": 443}]`; those of SFUPools
+    come from the operator. Those of `KCS_MEETING__REGION` and of no region are offered; where there
+    are none, all."""
     secrets: tuple[Annotated[SecretStr, Field(min_length=16)], ...] = Field(
         default=(), max_length=2
     )
     """coturn's `static-auth-secret`, as a JSON list: the first signs. To change it, give coturn
     both, put the new one first here, and after `credential_seconds` take the old one away."""
+    secrets_file: Path | None = None
+    """A file with the same list, read again when it changes, as a mounted Secret does; it counts
+    instead of `secrets`."""
     credential_seconds: int = Field(default=300, ge=10, le=300)
     """How long credentials are good; clients ask for new ones in half that time."""
 
     @model_validator(mode="after")
     def _something_signs(self) -> Self:
-        if self.servers and not self.secrets:
+        if self.servers and not self.secrets and self.secrets_file is None:
             raise ValueError(
                 "KCS_TURN__SERVERS names TURN servers, but KCS_TURN__SECRETS holds no secret that "
                 "they share"
             )
         return self
+
+
+class InternalSettings(_Group):
+    """What the operator asks inside the cluster (`/internal/`, which no ingress may route)."""
+
+    key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """What the operator must show, such as 32 random characters; None: it is told that nothing is
+    there."""
 
 
 class SocketSettings(_Group):
@@ -250,3 +249,4 @@ class Settings(BaseSettings):
     socket: SocketSettings = SocketSettings()
     turn: TurnSettings = TurnSettings()
     limits: LimitSettings = LimitSettings()
+    internal: InternalSettings = InternalSettings()

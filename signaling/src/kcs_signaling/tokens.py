@@ -14,6 +14,7 @@ Access tokens may also come from one issuer from outside (`issuers`), told apart
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -47,6 +49,7 @@ MAX_TOKEN_LENGTH = 4096
 _CLOCK_SKEW_S = 30
 _GRACE_S = 3600
 _OPEN_END_S = 24 * 3600
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class BadToken(AccessDenied):
@@ -122,10 +125,29 @@ class _RefreshClaims(_Claims):
     family: str = Field(min_length=1, max_length=64)
 
 
+def _clean(text: object) -> object:
+    """Without what no login of ours has in a name, as NUL or line breaks, which logs, mails and
+    databases would stumble over."""
+    return " ".join(_CONTROLS.sub(" ", text).split()) if isinstance(text, str) else text
+
+
+_Cleaned = BeforeValidator(_clean)
+
+
+class _OutsideClaims(_Someone):
+    """What an issuer from outside says of a person, who cannot help how it is spelled there."""
+
+    user_name: Annotated[str, _Cleaned, StringConstraints(max_length=200)] = Field(
+        "", alias="userName"
+    )
+    email: Annotated[str, _Cleaned, StringConstraints(max_length=254)] = ""
+    campus_id: Annotated[str, _Cleaned, StringConstraints(max_length=64)] = ""
+
+
 _EnteringClaims = Annotated[_AccessClaims | _MeetingClaims, Field(discriminator="typ")]
 _ENTERING: TypeAdapter[_AccessClaims | _MeetingClaims] = TypeAdapter(_EnteringClaims)
 _REFRESHING: TypeAdapter[_RefreshClaims] = TypeAdapter(_RefreshClaims)
-_OUTSIDE: TypeAdapter[_Someone] = TypeAdapter(_Someone)
+_OUTSIDE: TypeAdapter[_OutsideClaims] = TypeAdapter(_OutsideClaims)
 _C = TypeVar("_C", bound=_Someone)
 
 

@@ -251,7 +251,17 @@ async def test_redis_may_come_after_the_node(start_node: Any, own_redis: Any) ->
     assert await node.answers(api.OpenRoom())
 
 
-async def test_a_meeting_that_moved_away_is_closed(
+async def test_the_room_of_a_meeting_that_is_over_closes_at_the_next_renewal(
+    placement: Placement, node: Any, people: Any
+) -> None:
+    epoch = await place(placement, MEETING, "ann")
+    await people.join("ann", epoch=epoch)
+    await placement.end(MEETING, "ended_by_host")
+    await node.line("room_is_over", within_s=3)
+    assert '"rooms":0' in (await node.text("/v1/node"))[1]
+
+
+async def test_a_meeting_that_moved_away_is_closed_once_people_had_time_to_follow(
     start_node: Any, redis: Redis, placement: Placement, people_on: Any
 ) -> None:
     first = await start_node()
@@ -262,8 +272,10 @@ async def test_a_meeting_that_moved_away_is_closed(
     assert moved is not None
     assert moved.node == second.name
     await first.line("room_moved_away", within_s=3)
-    status, text = await first.text("/v1/node")
-    assert (status, '"rooms":0' in text) == (200, True)
+    assert '"rooms":1' in (await first.text("/v1/node"))[1]
+    assert await first.answers(api.DescribeParticipant(participant_id=ANN), epoch=epoch)
+    await first.line("room_closed", within_s=8)
+    assert '"rooms":0' in (await first.text("/v1/node"))[1]
 
 
 async def test_a_drain_mark_keeps_new_rooms_away_and_lets_people_into_those_there(

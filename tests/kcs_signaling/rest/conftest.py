@@ -20,6 +20,7 @@ from kcs_signaling.services import Services, open_services
 from kcs_signaling.settings import (
     AuthSettings,
     HttpSettings,
+    InternalSettings,
     LimitSettings,
     MailSettings,
     RedisSettings,
@@ -93,6 +94,7 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
         redis: str = redis_url,
         mail: MailSettings | None = None,
         limits: LimitSettings | None = None,
+        internal: InternalSettings | None = None,
         proxies: tuple[str, ...] = (),
         sql: str = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite",
     ) -> AsyncIterator[Rest]:
@@ -108,6 +110,7 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
             ),
             mail=mail or MailSettings(),
             limits=limits or LimitSettings(),
+            internal=internal or InternalSettings(),
             redis=RedisSettings(url=redis),
             sql=SqlSettings(url=sql),
         )

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from kcs_contracts.events import ChatDeleted
 from kcs_contracts.ids import MeetingId, UserId
@@ -155,7 +156,7 @@ async def test_a_message_is_deleted_by_its_author_or_a_host_and_the_meeting_hear
     await is_in(rest, meeting, "bob")
     await is_in(rest, meeting, "cy")
     assert (await delete(rest, meeting, "one", CY)).json["code"] == "ACCESS_DENIED"
-    for _ in range(2):  # the second time changes nothing
+    for _ in range(2):  # the second time it is told again, and nothing else
         assert (await delete(rest, meeting, "one", rest.bob)).status == 204
         assert (await delete(rest, meeting, "two", rest.ada)).status == 204
     items = (await chat(rest, meeting)).json["items"]
@@ -164,12 +165,28 @@ async def test_a_message_is_deleted_by_its_author_or_a_host_and_the_meeting_hear
     assert [each.event for each in kept] == [
         ChatDeleted(message_id="one", by="bob"),
         ChatDeleted(message_id="two", by="ada"),
-    ]
+    ] * 2
     log = (await rest.services.records.audit.of_meeting(meeting["id"])).items
     assert [(each.action, each.actor, each.subject) for each in log[:1]] == [
         ("chat.deleted", "ada", "bob")
     ]
     assert len(log) == 2  # what people do with their own messages is not in it
+
+
+async def test_a_page_asks_redis_for_one_person_and_not_for_the_meeting(
+    rest: Any, redis: Redis
+) -> None:
+    meeting = await rest.meeting()
+    await is_in(rest, meeting, "bob", Role.CO_HOST)
+    await say(rest, meeting, "to-hosts", "ada", to="host")
+    async with redis.monitor() as monitor:
+        assert await seen(rest, meeting, rest.bob) == ["to-hosts"]
+        await redis.ping()
+        asked = []
+        while (command := (await monitor.next_command())["command"]) != "PING":
+            asked.append(command.split()[1] if command.startswith("FCALL") else command)
+    assert "kcs_person" in asked
+    assert "kcs_snapshot" not in asked
 
 
 async def test_what_somebody_may_not_see_they_do_not_delete(rest: Any) -> None:

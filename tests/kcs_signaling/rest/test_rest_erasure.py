@@ -170,8 +170,13 @@ async def plant_on_record(signaling: Signaling, records: Records, http: Any, roo
         theirs = await post(ann, "meetings", {})
         her = {"email": "Zoe@Quill.example", "display_name": PERSON.user_name}
         await post(ann, f"meetings/{theirs['id']}/invitations", her)
-        link = {"display_name": "Zoe", "user_id": ZOE}
-        await post(ann, f"meetings/{theirs['id']}/tokens", link)
+    await records.audit.write(
+        "meeting_token.issued",
+        at=time.time(),
+        actor=UserId("ann"),
+        subject=ZOE,
+        meeting_id=theirs["id"],
+    )
     breakout = MeetingId(f"{theirs['id']}:1")
     await records.sessions.open(
         breakout, ZOE, user_name=PERSON.user_name, role=Role.GUEST, at=time.time()

@@ -81,7 +81,7 @@ async def test_all_that_is_done_with_a_meeting_is_in_its_hosts_audit_log(rest: A
     change = {"display_name": "SECRET", "duration_minutes": 5}
     headers = {"If-Match": "*"}
     await rest.call("PATCH", path, token=ada, json=change, headers=headers)
-    link = {"display_name": "SECRET", "user_id": "bob", "role": "guest"}
+    link = {"display_name": "SECRET", "user_id": "guest-1", "role": "guest"}
     await rest.call("POST", f"{path}/tokens", token=ada, json=link)
     invited = {"display_name": "SECRET", "email": "secret@example.org"}
     await rest.call("POST", f"{path}/invitations", token=ada, json=invited)
@@ -92,7 +92,7 @@ async def test_all_that_is_done_with_a_meeting_is_in_its_hosts_audit_log(rest: A
     assert actions == [
         ("meeting.ended", "ada", None),
         ("invitation.made", "ada", None),
-        ("meeting_token.issued", "ada", "bob"),
+        ("meeting_token.issued", "ada", "guest-1"),
         ("meeting.changed", "ada", None),
         ("meeting.created", "ada", None),
     ]

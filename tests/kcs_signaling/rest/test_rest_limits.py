@@ -1,12 +1,14 @@
 """Limits of REST: 429 with Retry-After, by person and by address."""
 
+import time
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from kcs_contracts.limits import Limit
-from kcs_signaling.http import auth, meetings
+from kcs_contracts.rooms import Role
+from kcs_signaling.http import auth, me, meetings
 from kcs_signaling.service import inviting
 from kcs_signaling.settings import LimitSettings
 
@@ -121,9 +123,10 @@ async def test_invitations_are_limited_for_a_host_whichever_token_makes_them(
     monkeypatch.setattr(inviting, "INVITATIONS", FEW)
     meeting = await rest.meeting()
     path = f"/api/v1/meetings/{meeting['id']}"
-    other = {"role": "host", "display_name": "Another", "user_id": "another"}
-    made = await rest.call("POST", f"{path}/tokens", token=rest.access(rest.ada), json=other)
-    tokens = [meeting["meeting_token"], made.json["meeting_token"], rest.access(rest.ada)]
+    other = rest.services.tokens.meeting(  # whom the host made host in the call
+        meeting["id"], rest.bob, Role.HOST, expires_at=time.time() + 60
+    )
+    tokens = [meeting["meeting_token"], other, rest.access(rest.ada)]
     for number, token in enumerate(tokens):
         body = {"email": f"guest{number}@example.org", "display_name": "Guest"}
         answer = await rest.call("POST", f"{path}/invitations", token=token, json=body)
@@ -145,6 +148,23 @@ async def test_one_mailbox_gets_so_many_invitations_whoever_sends_them(
             answer = await rest.call("POST", path, token=meeting["meeting_token"], json=body)
             statuses.append(answer.status)
     assert statuses == [201, 201, 201, 429]
+
+
+async def test_exports_and_erasures_are_limited_for_each_person(
+    rest: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(me, "WHOLE_RECORDS", FEW)
+    ada = rest.access(rest.ada)
+    for _ in range(3):
+        assert (await rest.call("GET", "/api/v1/me/export", token=ada)).status == 200
+    assert_limited(await rest.call("GET", "/api/v1/me/export", token=ada), FEW)
+    bob = rest.access(rest.bob)
+    assert (await rest.call("GET", "/api/v1/me/export", token=bob)).status == 200
+    # who was erased is not known any more, and neither is how often: the address is
+    monkeypatch.setattr(me, "WHOLE_RECORDS_ADDRESS_FACTOR", 1)
+    for _ in range(3):
+        assert (await rest.call("DELETE", "/api/v1/me", token=bob)).status == 200
+    assert_limited(await rest.call("DELETE", "/api/v1/me", token=bob), FEW)
 
 
 async def test_dozens_may_log_in_for_development_at_once(rest: Any) -> None:
@@ -176,4 +196,7 @@ async def test_the_document_tells_of_every_limit(rest: Any) -> None:
         ("post", "/api/v1/auth/refresh"),
         ("post", "/api/v1/meetings"),
         ("post", "/api/v1/meetings/{meeting_id}/invitations"),
+        ("delete", "/api/v1/meetings/{meeting_id}/chat/{message_id}"),
+        ("get", "/api/v1/me/export"),
+        ("delete", "/api/v1/me"),
     }

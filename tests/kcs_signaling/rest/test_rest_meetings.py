@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from kcs_contracts.ids import UserId
 from kcs_contracts.placement import MeetingIsOver, NodeLease
 from kcs_contracts.rooms import Role
+from kcs_signaling.records.accounts import Account
 
 
 async def get(rest: Any, meeting_id: str, token: str) -> Any:
@@ -154,15 +156,54 @@ async def test_a_link_lets_somebody_in_under_a_role_and_a_name(rest: Any) -> Non
     assert grace.user_id == made.json["user_id"]
     assert grace.user_id.startswith("guest-")
 
-    named = {"display_name": "Bob", "user_id": "bob"}
+    named = {"display_name": "Bob", "user_id": "guest-bob"}
     bob = await rest.call("POST", path, token=meeting["meeting_token"], json=named)
-    assert (bob.json["user_id"], bob.json["role"]) == ("bob", "presenter")
+    assert (bob.json["user_id"], bob.json["role"]) == ("guest-bob", "presenter")
+
+
+@pytest.mark.parametrize("dev_login", [False, True])
+async def test_no_link_speaks_for_somebody_else_who_has_an_account(
+    start_rest: Any, dev_login: bool
+) -> None:
+    async with start_rest(dev_login=dev_login, local_accounts=True) as rest:
+        meeting = await rest.meeting()
+        eve = Account(
+            user_id=UserId("eve"), email=None, user_name="Eve", password_hash="x", created_at=1.0
+        )
+        guest = eve.model_copy(update={"user_id": UserId("guest-house")})
+        for account in (eve, guest):
+            assert await rest.services.records.accounts.add(account)
+        path = f"/api/v1/meetings/{meeting['id']}/tokens"
+        # a host who was made that in the call does not get the owner's either
+        deputy = rest.services.tokens.meeting(
+            meeting["id"], rest.bob, Role.HOST, expires_at=time.time() + 60
+        )
+
+        async def asked(token: str, **body: str) -> int:
+            named = {"display_name": "Somebody", **body}
+            return int((await rest.call("POST", path, token=token, json=named)).status)
+
+        ada = rest.access(rest.ada)
+        for theirs in ("eve", "guest-house"):
+            assert await asked(ada, user_id=theirs, role="guest") == 403
+        assert await asked(deputy, user_id="ada", role="guest") == 403
+        assert await asked(ada, user_id="whoever") == (201 if dev_login else 403)
+        assert await asked(ada, user_id="guest-7") == 201
+        assert await asked(ada, user_id="ada", role="host") == 201
+        for other in ({}, {"user_id": "guest-7"}):
+            assert await asked(ada, **other, role="host") == 403
+            assert await asked(ada, **other, role="co_host") == 201
+        invited = {"display_name": "Grace", "email": "grace@example.org", "role": "host"}
+        refused = await rest.call(
+            "POST", path.replace("tokens", "invitations"), token=ada, json=invited
+        )
+        assert (refused.status, refused.json["code"]) == (403, "ACCESS_DENIED")
 
 
 async def test_only_the_host_makes_links_and_none_to_an_ended_meeting(rest: Any) -> None:
     meeting = await rest.meeting()
     path = f"/api/v1/meetings/{meeting['id']}/tokens"
-    body = {"display_name": "Grace", "role": "host"}
+    body = {"display_name": "Grace", "role": "guest"}
     denied = await rest.call("POST", path, token=rest.access(rest.bob), json=body)
     assert (denied.status, denied.json["code"]) == (403, "ACCESS_DENIED")
     for wrong in ({}, {**body, "role": "root"}, {**body, "user_id": "../x"}, {**body, "x": 1}):

@@ -247,6 +247,40 @@ async def test_metrics_are_in_the_format_of_prometheus(rest: Any) -> None:
     assert "python_info" in names
 
 
+def _values(metrics: str) -> dict[tuple[str, str], float]:
+    """Samples by their name and the value of their only label."""
+    families = text_string_to_metric_families(metrics)
+    return {
+        (sample.name, "".join(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+        if len(sample.labels) < 2
+    }
+
+
+async def test_metrics_say_whether_what_the_service_needs_answers(
+    start_rest: Any, postgres: Any
+) -> None:
+    async with start_rest(sql=postgres.new_database()) as rest:
+        await alive(rest)
+        told = _values((await rest.call("GET", "/metrics")).text)
+        assert told["kcs_signaling_dependency_up", "redis"] == 1
+        assert told["kcs_signaling_dependency_up", "database"] == 1
+        assert told["kcs_signaling_nodes", ""] == 1
+        assert told["kcs_signaling_memory_limit_bytes", ""] > 2**20
+        postgres.stop()
+        try:
+            told = _values((await rest.call("GET", "/metrics")).text)
+        finally:
+            postgres.start()
+        assert told["kcs_signaling_dependency_up", "redis"] == 1
+        assert told["kcs_signaling_dependency_up", "database"] == 0
+    async with start_rest(redis=DEAD_REDIS) as rest:
+        told = _values((await rest.call("GET", "/metrics")).text)
+        assert told["kcs_signaling_dependency_up", "redis"] == 0
+        assert told["kcs_signaling_nodes", ""] == 0
+
+
 async def test_without_a_web_client_the_page_says_how_to_build_it(rest: Any) -> None:
     for path in ("/", "/m/k7f-x2mq-9tb"):
         page = await rest.call("GET", path)

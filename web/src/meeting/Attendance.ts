@@ -56,7 +56,7 @@ export class Attendance {
     private readonly handlers: AttendanceHandlers,
   ) {
     this.#place = place;
-    this.signaling = new SignalingClient(() => this.#token(), {
+    this.signaling = new SignalingClient(place, () => this.#token(), {
       connected: () => this.kick(),
       disconnected: () => this.#disconnected(),
       refused: (error) => this.#refused(error),

@@ -2,20 +2,25 @@
  * Makes the media agree with what should be: a session of the server's present media plane; what
  * LocalMedia has is sent as far as our role allows; what others send is received as it is seen.
  *
+ * When the meeting moves to another media server, a second session is built there (`Crossing`)
+ * beside the one that we have; when all have done so, it takes over, and the older one stays for
+ * a moment, until something comes by each new track.
+ *
  * The step of `MeetingClient` calls `open` and `agree`; everything else here only changes what
  * should be.
  */
 
+import { Arrivals, Crossing, shown, sourceOf } from './Crossing';
 import type { Report } from './connectionStats';
 import { layerFor } from './encodings';
 import { codeOf, refusal } from './errors';
 import type { LocalMedia } from './LocalMedia';
 import type { MediaDevice } from './MediaDevice';
-import { MediaSession, type MediaSessionOptions } from './MediaSession';
+import { MediaSession, type MediaSessionHandlers, type MediaSessionOptions } from './MediaSession';
 import type { NoticeBoard } from './NoticeBoard';
 import type { People } from './People';
-import type { Layer, RoomJoined, Stream, Transport } from './protocol.generated';
-import type { RemoteTrack } from './Receiver';
+import type { Layer, MediaMigrate, RoomJoined, Stream, Transport } from './protocol.generated';
+import type { Receiving, RemoteTrack } from './Receiver';
 import { may } from './roles';
 import { comparePlanes, withoutStream } from './roster';
 import type { SignalingClient } from './SignalingClient';
@@ -37,12 +42,21 @@ export interface MediaFlowHandlers {
 }
 
 const VIEW_DEBOUNCE_MS = 250;
+/** How long the older session outlives a move; the server keeps it for 5 s. */
+const OUTLIVES_MS = 3000;
 /** Until the page has said what it shows: so many pictures, in layers by how many there are. */
 const GUESS = { shown: 24, high: 2, medium: 6 };
 
 /** What is received now. */
 export class MediaFlow extends Store<readonly RemoteTrack[]> {
   #session: MediaSession | null = null;
+  /** The move that is under way. */
+  #crossing: Crossing | null = null;
+  /** What was our session before the last move. */
+  #former: MediaSession | null = null;
+  #formerTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Of the newer of two sessions. */
+  #arrivals: Arrivals | null = null;
   /** Transports that came with the join and wait for a session. */
   #given: readonly Transport[] = [];
   #view: View | null = null;
@@ -71,14 +85,57 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
 
   /** Joined (again): keeps the session only if the server still has it. */
   entered(room: RoomJoined, resumed: boolean): void {
+    const { epoch } = room.media;
+    // The move may have ended while we were away.
+    if (resumed && this.#crossing?.plane.epoch === epoch) this.#takeOver(this.#crossing);
     const session = this.#session;
     this.#given = room.transports;
     if (session && (!resumed || comparePlanes(session.plane, room.media) !== 0)) session.close();
     session?.sender.assume(this.people.me);
+    if (room.moving) this.migrate(room.moving);
+    else this.#stay();
     this.#changed();
   }
 
+  /** The meeting moves there: the next step begins to cross. */
+  migrate(move: MediaMigrate): void {
+    if (this.#crossing?.plane.epoch === move.epoch) {
+      this.#crossing.know(move.streams);
+      return;
+    }
+    this.#stay();
+    this.#crossing = new Crossing(move);
+  }
+
+  /** What is sent where the meeting moves to. */
+  migrated(epoch: number, stream: Stream, gone: boolean): void {
+    const crossing = this.#crossing;
+    if (crossing?.plane.epoch !== epoch) return;
+    crossing.hear(stream, gone);
+    if (crossing.alive) void this.#receiveAll(crossing.session as MediaSession, crossing.streams);
+  }
+
+  /** The move was given up. */
+  stay(epoch: number): void {
+    if (this.#crossing?.plane.epoch === epoch) this.#stay();
+    this.#changed();
+  }
+
+  /** The move is done: what we have there is all that there is. False: we have nothing there. */
+  moved(epoch: number): boolean {
+    const crossing = this.#crossing;
+    if (crossing?.plane.epoch !== epoch) return false;
+    const { participants } = this.people.get();
+    const there = [...crossing.streams].filter(([, { user_id }]) => participants.has(user_id));
+    this.#takeOver(crossing);
+    this.people.update({ producers: new Map(there) });
+    this.#changed();
+    return this.alive;
+  }
+
   close(): void {
+    this.#stay();
+    this.#endFormer();
     this.#session?.close();
     this.#session = null;
     this.#given = [];
@@ -95,12 +152,7 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
   /** Sees to it that there is a session. @throws RequestError; UnsupportedError. */
   async open(signaling: SignalingClient, room: RoomJoined, stale: () => boolean): Promise<void> {
     if (this.alive) return;
-    const session = await MediaSession.open(signaling, room, this.mediaDevice, this.options, {
-      changed: () => this.#changed(),
-      layerOf: (stream) => this.#layerOf(stream),
-      refused: (producerId, code) => this.#refused(producerId, code),
-      broken: (afterMs) => this.handlers.broken(afterMs),
-    });
+    const session = await this.#openSession(signaling, room);
     if (stale()) return session.close();
     // The join's transports are good for one session.
     session.transports.adopt(this.#given);
@@ -110,14 +162,105 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
   }
 
   /** @throws RequestError where what is sent does not agree yet. */
-  async agree(): Promise<void> {
+  async agree(signaling: SignalingClient, room: RoomJoined, stale: () => boolean): Promise<void> {
     this.receiveNew();
+    const crossing = this.#cross(signaling, room, stale);
     if (this.#session) await this.#sendAll(this.#session);
+    await crossing;
   }
 
   /** Others send something more: that need not wait for what is being sent. */
   receiveNew(): void {
-    if (this.alive) void this.#receiveAll(this.#session as MediaSession);
+    const { producers } = this.people.get();
+    if (this.alive) void this.#receiveAll(this.#session as MediaSession, producers);
+  }
+
+  /** Builds there what we have here, and says so; what fails leaves what we have as it is. */
+  async #cross(signaling: SignalingClient, room: RoomJoined, stale: () => boolean): Promise<void> {
+    const crossing = this.#crossing;
+    if (!crossing || crossing.hopeless) return;
+    const over = () => stale() || crossing !== this.#crossing;
+    try {
+      if (!crossing.alive) {
+        const session = await this.#openSession(signaling, { ...room, media: crossing.plane });
+        if (over()) return session.close();
+        session.sender.assume(this.people.me);
+        session.sender.beFrugal(true);
+        crossing.session = session;
+        this.#watch(session);
+      }
+      const session = crossing.session as MediaSession;
+      for (const { producer_id, user_id } of crossing.streams.values()) {
+        if (!this.people.get().participants.has(user_id)) crossing.forget(producer_id);
+      }
+      await Promise.all([this.#receiveAll(session, crossing.streams), this.#sendAll(session)]);
+      if (over() || session.closed || crossing.toldOn === signaling.id) return;
+      const said = { meeting_id: room.meeting_id, epoch: crossing.plane.epoch };
+      await signaling.request('media:cross', said);
+      crossing.toldOn = signaling.id;
+    } catch (error) {
+      if (over()) return;
+      console.warn('kcs: the meeting moves, and we could not follow yet', error);
+      crossing.failed();
+      this.#changed();
+      this.handlers.retry();
+    }
+  }
+
+  async #openSession(signaling: SignalingClient, room: RoomJoined): Promise<MediaSession> {
+    const handlers: MediaSessionHandlers = {
+      changed: () => this.#changed(),
+      layerOf: (stream) => this.#layerOf(stream),
+      refused: (producerId, code) => this.#refused(producerId, code),
+      broken: (afterMs) => {
+        if (session === this.#session) this.handlers.broken(afterMs);
+        else if (session === this.#crossing?.session) this.handlers.retry();
+      },
+    };
+    const session: MediaSession = await MediaSession.open(
+      signaling,
+      room,
+      this.mediaDevice,
+      this.options,
+      handlers,
+    );
+    return session;
+  }
+
+  /** Nothing is to be built elsewhere (any more). */
+  #stay(): void {
+    if (!this.#crossing) return;
+    this.#crossing.close();
+    this.#crossing = null;
+    this.#watch(null);
+  }
+
+  /** The session there is ours; the one here goes when nobody needs it any more. */
+  #takeOver(crossing: Crossing): void {
+    this.#crossing = null;
+    if (!crossing.alive) return;
+    this.#endFormer();
+    this.#former = this.#session;
+    this.#session = crossing.session;
+    this.#former?.sender.beFrugal(true);
+    this.#session?.sender.beFrugal(false);
+    this.#formerTimer = setTimeout(() => {
+      this.#endFormer();
+      this.#changed();
+    }, OUTLIVES_MS);
+  }
+
+  #endFormer(): void {
+    clearTimeout(this.#formerTimer);
+    if (!this.#former) return;
+    this.#former.close();
+    this.#former = null;
+    if (!this.#crossing) this.#watch(null);
+  }
+
+  #watch(session: MediaSession | null): void {
+    this.#arrivals?.stop();
+    this.#arrivals = session && new Arrivals(session, () => this.#changed());
   }
 
   /** Says what is on the page, so that no more is sent to us than is seen. */
@@ -133,6 +276,7 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
   forget(producerId: string): void {
     this.people.set(withoutStream(this.people.get(), producerId));
     this.#session?.receiver.forget(producerId);
+    this.#crossing?.forget(producerId);
   }
 
   async stats(): Promise<Report[]> {
@@ -142,8 +286,7 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
     return all.flatMap((report) => [...report.values()] as Report[]);
   }
 
-  async #receiveAll(session: MediaSession): Promise<void> {
-    const { producers } = this.people.get();
+  async #receiveAll(session: MediaSession, producers: ReadonlyMap<string, Stream>): Promise<void> {
     const { receiver } = session;
     for (const id of receiver.receiving.keys()) if (!producers.has(id)) receiver.forget(id);
     const missing = [...producers.values()].filter((each) => !receiver.has(each.producer_id));
@@ -206,22 +349,44 @@ export class MediaFlow extends Store<readonly RemoteTrack[]> {
   }
 
   #changed(): void {
-    const remote = this.alive ? [...(this.#session?.receiver.receiving.values() ?? [])] : [];
+    const remote = this.alive ? this.#shown() : [];
     if (remote.length > 0 || this.get().length > 0) this.set(remote);
     if (this.#view) this.setView(this.#view);
   }
 
-  #applyView(): void {
-    // A refusal or a lost socket: the next view, or the next session, asks again.
-    this.#session?.receiver.show().catch(() => undefined);
+  #shown(): RemoteTrack[] {
+    const of = (session: MediaSession | null | undefined): Receiving[] =>
+      session && !session.closed ? [...session.receiver.receiving.values()] : [];
+    const ready = (each: Receiving) => this.#arrivals?.has(each) ?? true;
+    if (this.#crossing) return shown(of(this.#session), of(this.#crossing.session), ready);
+    // What has ended is not shown by the older session either.
+    const sources = new Set([...this.people.get().producers.values()].map(sourceOf));
+    const former = of(this.#former).filter(({ producer }) => sources.has(sourceOf(producer)));
+    return shown(former, of(this.#session), ready);
   }
 
-  #layerOf({ kind, source, user_id, producer_id }: Stream): Layer | null {
+  #applyView(): void {
+    // A refusal or a lost socket: the next view, or the next session, asks again.
+    for (const session of [this.#session, this.#crossing?.session]) {
+      session?.receiver.show().catch(() => undefined);
+    }
+  }
+
+  #layerOf(stream: Stream): Layer | null {
+    const { kind, source, user_id } = stream;
     if (kind === 'audio') return 'high';
     if (!this.#view) return source === 'screen' ? 'high' : this.#guess(user_id);
-    if (source === 'screen') return this.#view.screens.has(producer_id) ? 'high' : null;
+    if (source === 'screen') return this.#isOnPage(stream) ? 'high' : null;
     const height = this.#view.tiles.get(user_id);
     return height ? layerFor(height) : null;
+  }
+
+  /** A screen that is on the page, perhaps as the same screen comes from another server. */
+  #isOnPage(screen: Stream): boolean {
+    const { screens } = this.#view as View;
+    const same = this.get().filter(({ producer }) => sourceOf(producer) === sourceOf(screen));
+    const ids = [screen.producer_id, ...same.map(({ producer }) => producer.producer_id)];
+    return ids.some((id) => screens.has(id));
   }
 
   #guess(userId: string): Layer | null {

@@ -2,13 +2,15 @@
  * One life of our media: a device, its two connections, and what flows over them.
  *
  * `MediaFlow` opens one after joining and closes it when the server's media plane is new or our
- * connection cannot be mended; nothing is ever revived. It closes from the top: `close()` closes
+ * connection cannot be mended; nothing is ever revived. While the meeting moves to another media
+ * server there are two, each on its own plane. It closes from the top: `close()` closes
  * the transports, they close all producers and consumers, and what was being asked of the server
  * fails quietly. Local tracks are not its own and stay live.
  */
 
 import { RequestError } from './errors';
 import type { MediaDevice } from './MediaDevice';
+import { PlaneLine } from './PlaneLine';
 import type { MediaPlane, RoomJoined } from './protocol.generated';
 import { Receiver, type ReceiverHandlers } from './Receiver';
 import { Sender } from './Sender';
@@ -48,7 +50,8 @@ export class MediaSession {
     }
     const device = await mediaDevice.for(room.rtp_capabilities);
     const id = room.meeting_id;
-    const transports = new Transports(id, signaling, device, options.relayOnly, (afterMs) => {
+    const line = new PlaneLine(signaling, room.media.epoch);
+    const transports = new Transports(id, line, device, options.relayOnly, (afterMs) => {
       session.close();
       handlers.broken(afterMs);
     });
@@ -56,8 +59,8 @@ export class MediaSession {
     const session: MediaSession = new MediaSession(
       room.media,
       transports,
-      new Sender(id, signaling, transports, sendRtpCapabilities.codecs ?? []),
-      new Receiver(signaling, transports, recvRtpCapabilities, handlers),
+      new Sender(id, line, transports, sendRtpCapabilities.codecs ?? []),
+      new Receiver(line, transports, recvRtpCapabilities, handlers),
     );
     return session;
   }

@@ -170,7 +170,7 @@ export class MeetingClient extends Store<MeetingState> {
     await this.flow.open(signaling, room, stale);
     if (stale()) return;
     this.update({ phase: 'joined', waitingFor: null });
-    await this.flow.agree();
+    await this.flow.agree(signaling, room, stale);
   }
 
   #told(room: RoomJoined): void {
@@ -213,6 +213,14 @@ export class MeetingClient extends Store<MeetingState> {
       this.local.stopScreen();
     });
     signaling.on('media:reset', (plane) => this.#mediaReset(plane));
+    signaling.on('media:migrate', (move) => {
+      this.flow.migrate(move);
+      this.#attendance?.kick();
+    });
+    signaling.on('media:migrate:stream', ({ epoch, stream, gone }) => {
+      this.flow.migrated(epoch, stream, gone);
+    });
+    signaling.on('media:migrated', (ended) => this.#migrated(ended));
     signaling.on('room:resync', () => void this.#readAnew());
     signaling.on('room:closed', ({ reason, return_to }) => {
       if (!return_to) return this.#end('left', closedProblem(reason));
@@ -264,10 +272,26 @@ export class MeetingClient extends Store<MeetingState> {
     const room = this.#attendance?.room;
     if (!room || comparePlanes(plane, room.media) <= 0) return;
     const { epoch, generation } = plane;
-    this.#attendance?.know({ ...room, media: { epoch, generation } });
+    this.#attendance?.know({ ...room, media: { epoch, generation }, moving: null });
+    this.#beginAnew();
+  }
+
+  #beginAnew(): void {
     this.update({ speaker: null, phase: 'reconnecting' });
     this.flow.close();
     this.#attendance?.interrupt(Math.random() * RESET_JITTER_MS);
+  }
+
+  #migrated({ done, epoch, generation }: ServerToClient['media:migrated']): void {
+    const room = this.#attendance?.room;
+    if (!done) {
+      this.flow.stay(epoch);
+      return;
+    }
+    if (!room || comparePlanes({ epoch, generation }, room.media) <= 0) return;
+    this.#attendance?.know({ ...room, media: { epoch, generation }, moving: null });
+    if (this.flow.moved(epoch)) this.#attendance?.kick();
+    else this.#beginAnew();
   }
 
   #end(phase: 'left' | 'failed', problem: Problem): void {

@@ -3,8 +3,8 @@
  * is shown, and held back at the server while it is not.
  */
 import type { types } from 'mediasoup-client';
+import type { Asks } from './PlaneLine';
 import { BATCH, type Consumer, type Layer, type Stream } from './protocol.generated';
-import type { SignalingClient } from './SignalingClient';
 import type { Transports } from './Transports';
 
 /** The most consumers that one `consumers:resume` names. */
@@ -15,7 +15,7 @@ export interface RemoteTrack {
   track: MediaStreamTrack;
 }
 
-interface Receiving extends RemoteTrack {
+export interface Receiving extends RemoteTrack {
   consumer: types.Consumer;
   layered: boolean;
   /** What the server sends now; null: the consumer is paused there. */
@@ -39,7 +39,7 @@ export class Receiver {
   #capabilitiesSentOn: string | undefined;
 
   constructor(
-    private readonly signaling: SignalingClient,
+    private readonly signaling: Asks,
     private readonly transports: Transports,
     private readonly capabilities: types.RtpCapabilities,
     private readonly handlers: ReceiverHandlers,

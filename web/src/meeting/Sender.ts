@@ -1,9 +1,9 @@
 /** What a session sends: one producer per source, made to agree with our own tracks. */
 import type { types } from 'mediasoup-client';
-import { encodingOf } from './encodings';
+import { CAMERA_LAYERS, encodingOf } from './encodings';
 import { codeOf } from './errors';
+import type { Asks } from './PlaneLine';
 import type { Person, Source } from './protocol.generated';
-import type { SignalingClient } from './SignalingClient';
 import type { Transports } from './Transports';
 
 interface Sending {
@@ -20,10 +20,11 @@ export interface ScreenTracks {
 export class Sender {
   readonly #sending = new Map<Source, Sending>();
   #screenAnnounced = false;
+  #frugal = false;
 
   constructor(
     private readonly meetingId: string,
-    private readonly signaling: SignalingClient,
+    private readonly signaling: Asks,
     private readonly transports: Transports,
     private readonly codecs: readonly types.RtpCodecCapability[],
   ) {}
@@ -35,6 +36,16 @@ export class Sender {
     const camera = this.#sending.get('camera');
     if (camera) camera.enabled = me?.video_enabled ?? false;
     this.#screenAnnounced = me?.screen_sharing ?? false;
+  }
+
+  /**
+   * The camera is sent in its smallest layer alone: another session sends it, too, and neither the
+   * computer nor the connection need bear it twice. False: in all layers (again).
+   */
+  beFrugal(frugal: boolean): void {
+    this.#frugal = frugal;
+    const camera = this.#sending.get('camera');
+    if (camera) void this.#limit(camera.producer);
   }
 
   /** Whether the server counts our screen among those that are shared, for all that we said. */
@@ -95,6 +106,11 @@ export class Sender {
       appData: { source, paused: !track.enabled },
     });
     this.#sending.set(source, { producer, enabled: producer.appData.paused !== true });
+    if (source === 'camera' && this.#frugal) await this.#limit(producer);
+  }
+
+  async #limit(camera: types.Producer): Promise<void> {
+    if (!camera.closed) await camera.setMaxSpatialLayer(this.#frugal ? 0 : CAMERA_LAYERS - 1);
   }
 
   async #stopScreen(): Promise<void> {

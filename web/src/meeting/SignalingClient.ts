@@ -31,10 +31,15 @@ export class SignalingClient {
   #socket: Socket;
   #closed = false;
 
-  /** @param token asked for at each connection, so that the newest is used. */
-  constructor(token: () => Promise<string>, handlers: SignalingHandlers) {
+  /**
+   * @param meetingId named in the socket's URL, for load balancers that gather a meeting's people on
+   *   one replica; the server itself does not read it.
+   * @param token asked for at each connection, so that the newest is used.
+   */
+  constructor(meetingId: string, token: () => Promise<string>, handlers: SignalingHandlers) {
     this.#socket = io('/meeting', {
       path: '/socket.io/',
+      query: { meeting: mainMeeting(meetingId) },
       transports: ['websocket', 'polling'],
       tryAllTransports: true,
       autoConnect: false,
@@ -133,4 +138,9 @@ export class SignalingClient {
 function passesByItself(error: unknown): boolean {
   const code = error instanceof Error && 'code' in error ? error.code : '';
   return code === 'UNREACHABLE' || code === 'UNAVAILABLE';
+}
+
+/** A breakout room's id is its main meeting's and a number: all of them belong on one replica. */
+function mainMeeting(meetingId: string): string {
+  return meetingId.replace(/:\d+$/, '');
 }

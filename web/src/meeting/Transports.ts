@@ -7,8 +7,8 @@
  */
 import type { types } from 'mediasoup-client';
 import { codeOf } from './errors';
+import type { Asks } from './PlaneLine';
 import type { ClientToServer, IceServers, Source, Transport } from './protocol.generated';
-import type { SignalingClient } from './SignalingClient';
 
 /** How long a connection may be gone before ICE is restarted, and a restart may take. */
 const ICE_PATIENCE_MS = 3000;
@@ -29,7 +29,7 @@ export class Transports {
   /** @param broken called once, if a connection cannot be mended; another session after so long. */
   constructor(
     private readonly meetingId: string,
-    private readonly signaling: SignalingClient,
+    private readonly signaling: Asks,
     private readonly device: types.Device,
     private readonly relayOnly: boolean,
     private readonly broken: (afterMs: number) => void,

@@ -33,6 +33,9 @@ const ENCODINGS: Record<Source, Encoding> = {
   },
 };
 
+/** How many layers the camera is sent in. */
+export const CAMERA_LAYERS = ENCODINGS.camera.encodings?.length ?? 1;
+
 /** Options of `transport.produce` for a source, codec chosen among `codecs`. */
 export function encodingOf(
   source: Source,

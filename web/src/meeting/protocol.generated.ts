@@ -390,6 +390,8 @@ export interface ConnectionStats {
 }
 
 export interface ConsumeBatch {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   producer_ids: string[];
   rtp_capabilities?: types.RtpCapabilities | null;
   /** False: their media flows as soon as your transport is connected. */
@@ -397,6 +399,8 @@ export interface ConsumeBatch {
 }
 
 export interface ConsumeRequest {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   producer_id: string;
   /** What your device plays; needed the first time. */
   rtp_capabilities?: types.RtpCapabilities | null;
@@ -429,6 +433,8 @@ export interface ConsumerIs {
 }
 
 export interface ConsumerNamed {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   consumer_id: string;
 }
 
@@ -437,7 +443,19 @@ export interface ConsumersAre {
 }
 
 export interface ConsumersNamed {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   consumer_ids: string[];
+}
+
+export interface Crossed {
+  meeting_id: string;
+  epoch: number;
+}
+
+export interface CrossedTo {
+  meeting_id: string;
+  epoch: number;
 }
 
 export interface Denied {
@@ -495,6 +513,8 @@ export interface Invited {
   join_url: string;
   /** Whether a mail went out. */
   sent: boolean;
+  /** With `email`: `sending` when the mail server has not taken it yet. Whether it did in the end is told by `GET meetings/{id}/invitations`; hand the link over where you cannot wait. */
+  mail?: 'sent' | 'sending' | 'not_sent';
 }
 
 export interface Joined {
@@ -531,6 +551,23 @@ export interface Measured {
   jitter_ms: number;
   packet_loss_percent: number;
   bitrate_bps: number;
+}
+
+export interface MediaMigrate {
+  meeting_id: string;
+  node: string;
+  epoch: number;
+  generation: number;
+  /** What is sent there already, by whomever. */
+  streams: Stream[];
+}
+
+export interface MediaMigrated {
+  meeting_id: string;
+  epoch: number;
+  generation: number;
+  /** False: the move was given up, and nothing has changed where you are. */
+  done: boolean;
 }
 
 /** Which life of the meeting's media this is: transports of another one are gone. */
@@ -581,6 +618,13 @@ export interface Message {
   recipient_id: string | null;
   timestamp: string;
   deleted: boolean;
+}
+
+export interface MigratedStream {
+  meeting_id: string;
+  epoch: number;
+  stream: Stream;
+  gone: boolean;
 }
 
 export interface Mute {
@@ -647,6 +691,8 @@ export interface PinIs {
 }
 
 export interface ProduceRequest {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   transport_id: string;
   /** `screen` is video from a screen. */
   kind: 'audio' | 'video' | 'screen';
@@ -673,6 +719,8 @@ export interface ProducerIs {
 }
 
 export interface ProducerNamed {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   producer_id: string;
 }
 
@@ -682,6 +730,8 @@ export interface ProducerOf {
 }
 
 export interface QualityChange {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   producer_id: string;
   layer: Layer;
 }
@@ -847,6 +897,8 @@ export interface RoomJoined {
   resume_token: string;
   resumed: boolean;
   media: MediaPlane;
+  /** The meeting is moving to another media server: as `media:migrate`. */
+  moving: MediaMigrate | null;
 }
 
 export interface RoomLeave {
@@ -1007,11 +1059,15 @@ export interface Transport {
 }
 
 export interface TransportConnect {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   transport_id: string;
   dtls_parameters: types.DtlsParameters;
 }
 
 export interface TransportCreate {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   meeting_id: string;
   direction: 'send' | 'recv';
 }
@@ -1021,6 +1077,8 @@ export interface TransportIs {
 }
 
 export interface TransportNamed {
+  /** Of `media:migrate`, or of the plane that you have; left out: that of the present server. */
+  epoch?: number | null;
   transport_id: string;
 }
 
@@ -1116,6 +1174,8 @@ export interface ClientToServer {
   'screen:stop': { payload: ScreenStop; answer: MeetingNamed };
   /** Chooses the simulcast layer in which you get a stream at most. */
   'quality:change': { payload: QualityChange; answer: QualityChanged };
+  /** Says that you send and receive at the server of `media:migrate` too: when everybody does, it is the only one. */
+  'media:cross': { payload: Crossed; answer: CrossedTo };
   /** Mutes somebody at the server: their stream is paused whatever their client does. Whether they may unmute themselves is the setting `allow_unmute_self`. */
   'participant:mute': { payload: Mute; answer: Muted };
   /** Removes somebody: their media ends, and neither their meeting token nor their account lets them in again until a host adds them. */
@@ -1226,6 +1286,12 @@ export interface ServerToClient {
   'screen:stopped': ScreenSharing;
   /** The media server is another: make transports, producers and consumers anew. */
   'media:reset': MediaReset;
+  /** The meeting moves to another media server: make transports, producers and consumers there (with its `epoch`), keep those that you have, and say `media:cross`. */
+  'media:migrate': MediaMigrate;
+  /** A stream at the server of `media:migrate` is new, paused, goes on, or is gone. Show each source once. */
+  'media:migrate:stream': MigratedStream;
+  /** The move is over: what you have at one of both servers is to be closed. Whoever has not crossed gets `media:reset` instead. */
+  'media:migrated': MediaMigrated;
   /** Who speaks now. */
   'speaker:active': SpeakerActive;
   /** How loud the loudest are. */

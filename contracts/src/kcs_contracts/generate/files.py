@@ -10,6 +10,7 @@ Files = Mapping[str, str]
 def write(root: Path, files: Files) -> None:
     """Writes those that have changed."""
     for path in stale(root, files):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(files[path], encoding="utf-8")
 
 

@@ -22,6 +22,7 @@ from kcs_contracts.placement.errors import (
 from kcs_contracts.placement.limits import Refusal, Take
 from kcs_contracts.placement.models import (
     Hosted,
+    Housed,
     Joined,
     LostMeeting,
     NodeLease,
@@ -31,15 +32,19 @@ from kcs_contracts.placement.models import (
     Strategy,
     Waits,
 )
+from kcs_contracts.placement.moving import EndedMove, Move
 
 __all__ = [
     "Bus",
+    "EndedMove",
     "Hosted",
+    "Housed",
     "Joined",
     "LostMeeting",
     "MeetingFull",
     "MeetingIsLocked",
     "MeetingIsOver",
+    "Move",
     "NoCapacity",
     "NodeLease",
     "NodeView",

@@ -3,31 +3,38 @@
 It works on a plain connection rather than on redis-py's `PubSub`, which reconnects from whichever
 task notices a failure: here only the one task that reads does. Redis answers in order, so the
 echo of a `PING` says that the subscriptions sent before it are in force.
+
+Every replica with people in a meeting hears each of its events, so what that costs counts as often
+as there are replicas. Once redis-py has connected (and said who we are), what comes goes straight
+from the transport to hiredis and to whoever subscribed: no task wakes up, no timer is set.
 """
 
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from types import TracebackType
 from typing import Any
 
+import hiredis
 import structlog
 from pydantic import ValidationError
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from kcs_contracts.events import PUBLISHED, Published, bus_channel
 from kcs_contracts.ids import MeetingId
 
 log = structlog.get_logger(__name__)
 
-_QUIET_S = 5.0
-"""Nothing heard for so long: ask whether the other side is there; again: it is not."""
+_QUIET_S = 3.0
+"""Nothing heard in such a time: ask whether the other side is there; nor in the next: it is not."""
 _BACKOFF_S = (0.05, 2.0)
 _CANCEL_AGAIN_S = 0.05
+_NO_MORE = object()
 _ALIVE = "alive"
 _RESUBSCRIBED = "resubscribed"
 
@@ -109,8 +116,9 @@ class Bus:
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
                 pause = _BACKOFF_S[0]
+                ear = _Ear.at(connection, self._hear)  # first: answers may come at once
                 await self._take_up(connection, reconnecting)
-                await self._read(connection)
+                await self._listen(ear)
             except Exception as error:  # whatever it is, a replica without a bus is worse
                 expected = isinstance(error, RedisError | OSError)
                 log.warning("bus_disconnected", error=str(error), exc_info=not expected)
@@ -144,33 +152,36 @@ class Bus:
         except RedisError as error:
             log.info("bus_send_failed", error=str(error))  # the reader notices and reconnects
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        """Until the connection breaks, or stays silent for twice `_QUIET_S`."""
-        quiet = 0
+    async def _listen(self, ear: "_Ear") -> None:
+        """Until the connection breaks, or stays silent for so long that it must be broken."""
+        asked = False
         while True:
-            reply = await connection.read_response(
-                timeout=_QUIET_S, disconnect_on_error=False, push_request=True
-            )
-            if reply is not None:
-                quiet = 0
-                self._hear(reply)
-            elif quiet:
+            ear.heard = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_QUIET_S):
+                    await ear.lost.wait()
+            if ear.lost.is_set():
+                raise ear.error or ConnectionResetError("Redis hung up")
+            if ear.heard:
+                asked = False
+            elif asked:
                 raise ConnectionResetError("Redis does not answer")
             else:
-                quiet += 1
+                asked = True
                 await self._send(("PING", _ALIVE))
 
     def _hear(self, reply: Any) -> None:
-        # a PING's echo is a list in RESP2 (["pong", echo]), plain text in RESP3
-        words = (
-            [_text(word) for word in reply] if isinstance(reply, list) else ["pong", _text(reply)]
-        )
-        if words[0] == "message":
-            self._hear_message(words[1], words[2])
-        elif words[0] == "pong" and (confirmed := self._echoes.pop(words[1], None)):
-            confirmed()
+        match reply:
+            case [b"message", bytes(channel), bytes(data)]:
+                self._hear_message(channel.decode(), data)
+            # a PING's echo is a list in RESP2, plain text in RESP3
+            case [b"pong", bytes(echo)] | bytes(echo):
+                if confirmed := self._echoes.pop(echo.decode(), None):
+                    confirmed()
+            case hiredis.ReplyError():
+                raise ResponseError(str(reply))
 
-    def _hear_message(self, channel: str, data: str) -> None:
+    def _hear_message(self, channel: str, data: bytes) -> None:
         if channel not in self._meetings:
             return
         meeting_id, on_published = self._meetings[channel]
@@ -197,5 +208,35 @@ class Bus:
                 log.exception("bus_gap_handler_failed", meeting_id=meeting_id)
 
 
-def _text(word: Any) -> str:
-    return word.decode() if isinstance(word, bytes) else str(word)
+class _Ear(asyncio.Protocol):
+    """Takes over the reading of a connection that stands and has nothing else to say."""
+
+    def __init__(self, hear: Callable[[Any], None]):
+        self._hear, self._replies = hear, hiredis.Reader(notEnoughData=_NO_MORE)
+        self.lost = asyncio.Event()
+        self.error: Exception | None = None
+        """Why, if that is known."""
+        self.heard = False
+        """Anything, since this was last set to False."""
+
+    @classmethod
+    def at(cls, connection: AbstractConnection, hear: Callable[[Any], None]) -> "_Ear":
+        """From now on it hears what comes; redis-py's connection goes on to write, and closes."""
+        ear, writer = cls(hear), connection._writer
+        assert writer is not None
+        writer.transport.set_protocol(ear)
+        return ear
+
+    def data_received(self, data: bytes) -> None:
+        self.heard = True
+        self._replies.feed(data)
+        try:
+            while (reply := self._replies.gets()) is not _NO_MORE:
+                self._hear(reply)
+        except Exception as error:  # no Redis speaks so: the connection is of no more use
+            self.error = error
+            self.lost.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.error = self.error or error
+        self.lost.set()

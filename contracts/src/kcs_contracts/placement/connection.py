@@ -1,5 +1,6 @@
 """How services connect to Redis: one bounded pool per process, each wait with an end."""
 
+from redis import DriverInfo
 from redis.asyncio import BlockingConnectionPool, Redis
 
 MAX_CONNECTIONS = 32
@@ -21,5 +22,6 @@ def connect(url: str) -> Redis:
         timeout=_TIMEOUT_S,
         socket_timeout=_TIMEOUT_S,
         socket_connect_timeout=2.0,
+        driver_info=DriverInfo(),  # else each connection reads redis-py's version from disk
     )
     return Redis.from_pool(pool)

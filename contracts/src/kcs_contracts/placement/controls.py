@@ -8,7 +8,8 @@ from kcs_contracts.live import Live, LiveField, as_json
 from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.models import JsonObject
 from kcs_contracts.placement.functions import Functions, pairs
-from kcs_contracts.rooms import Breakouts, MediaKind, Quality, Role
+from kcs_contracts.placement.homes import assignment_of
+from kcs_contracts.rooms import Assignment, Breakouts, MediaKind, Quality, Role
 
 
 class Controls(Functions):
@@ -55,6 +56,29 @@ class Controls(Functions):
         """
         (done,) = await self._call("kcs_expel", meeting_id, who, note, int(absent))
         return bool(done)
+
+    async def close_breakouts(
+        self,
+        main: MeetingId,
+        before: Breakouts,
+        after: Breakouts,
+        by: ParticipantId | None = None,
+    ) -> list[Assignment] | None:
+        """Ends all breakout rooms of `before`, as `end` does, and says `after` of them.
+
+        Answers where their media is, for the caller to close it; a node that nobody tells is told
+        at its next renewal.
+
+        None, and nothing is changed, when `before` is not what holds any more.
+
+        Raises:
+            MeetingIsOver: the main meeting was ended.
+        """
+        texts = (as_json(before), as_json(after), by or "")
+        done, homes = await self._call("kcs_close_breakouts", main, *texts)
+        if not done:
+            return None
+        return [assignment_of(MeetingId(room), home) for room, *home in homes]
 
     # --- people ----------------------------------------------------------------------------------
 

@@ -28,14 +28,20 @@ T = TypeVar("T")
 _PARTS = (
     "base",
     "choice",
+    "homes",
     "meetings",
+    "moving",
     "nodes",
+    "survey",
+    "whereabouts",
     "live",
+    "gone",
     "people",
     "waiting",
     "presence",
     "streams",
     "controls",
+    "breakouts",
     "limits",
 )
 _FOLDER = files(__package__) / "library"

@@ -10,7 +10,14 @@ from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName, Pa
 from kcs_contracts.placement.errors import NoCapacity
 from kcs_contracts.placement.functions import Functions, pairs
 from kcs_contracts.placement.models import LostMeeting, Strategy
-from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Waiting
+from kcs_contracts.rooms import (
+    Assignment,
+    NextHome,
+    Participant,
+    Producer,
+    RoomSnapshot,
+    Waiting,
+)
 
 WARMUP_MS = 1500
 """A node renews each second: after this, a Redis that lost all knows again what nodes host."""
@@ -53,7 +60,7 @@ class Homes(Functions):
             args = (meeting_id, region, expected, strategy, ring, warmup_ms)
             answer = await self._call("kcs_assign", *args)
             if answer[0] != "warming":
-                return _assignment(meeting_id, answer)
+                return assignment_of(meeting_id, answer)
             if asyncio.get_running_loop().time() > deadline:
                 raise NoCapacity(retry_after_s=1)
             await asyncio.sleep(answer[1] / 1000)
@@ -61,7 +68,7 @@ class Homes(Functions):
     async def assignment(self, meeting_id: MeetingId) -> Assignment | None:
         """The stored home, whether its node lives or not; None when there is none."""
         answer = await self._call("kcs_assignment", meeting_id)
-        return _assignment(meeting_id, answer) if answer else None
+        return assignment_of(meeting_id, answer) if answer else None
 
     async def evict(
         self,
@@ -75,7 +82,8 @@ class Homes(Functions):
     ) -> Assignment | None:
         """Moves the meeting away and publishes `MediaReset(reason)`; answers the new home.
 
-        None when the meeting is not at that node and epoch any more. Another boot of the same
+        A meeting that is moving (`migrate`) goes to where it is moving to, by `MediaMoved`. None
+        when the meeting is not at that node and epoch any more. Another boot of the same
         node is another home, and may be chosen.
 
         Raises:
@@ -85,7 +93,7 @@ class Homes(Functions):
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
         args = (meeting_id, from_node, from_epoch, reason, region, strategy, ring)
         answer = await self._call("kcs_evict", *args)
-        return _assignment(meeting_id, answer) if answer else None
+        return assignment_of(meeting_id, answer) if answer else None
 
     async def lost_meetings(self, meeting_ids: Sequence[MeetingId]) -> list[LostMeeting]:
         """Those of the meetings whose home's lease is over: `evict` or `assign` them."""
@@ -103,7 +111,7 @@ class Homes(Functions):
         """Told by the node: the room was rebuilt. Clears producers, publishes `MediaReset`.
 
         Telling the same generation again changes nothing, and neither does a meeting that Redis
-        does not know: the next `renew` puts it back.
+        does not know: the next `renew` puts it back. Told of a next home, the move is abandoned.
 
         Raises:
             StaleEpoch: the meeting's home is another, or at a higher epoch.
@@ -126,30 +134,37 @@ class Homes(Functions):
 
     async def snapshot(self, meeting_id: MeetingId) -> RoomSnapshot:
         """All of the meeting at one version; version 0 and empty when Redis knows nothing."""
-        answer = await self._call("kcs_snapshot", meeting_id)
-        version, generation, home, people, producers, waiting, live, inside = answer
+        answer = await self._call("kcs_snapshot", meeting_id, "next")
+        version, generation, home, people, producers, waiting, live, inside, *moving = answer
         found = [Participant.model_validate_json(text) for text in people]
         queue = [Waiting.model_validate_json(text) for text in waiting]
         return RoomSnapshot(
             meeting_id=meeting_id,
             version=int(version),
-            assignment=_assignment(meeting_id, home) if home else None,
+            assignment=assignment_of(meeting_id, home) if home else None,
             generation=Generation(int(generation)),
             participants=tuple(sorted(found, key=lambda p: (p.joined_at_ms, p.id))),
             producers=tuple(Producer.model_validate_json(text) for text in producers),
             waiting=tuple(sorted(queue, key=lambda w: (w.since_ms, w.id))),
             live=pairs(live),
             inside={ParticipantId(who): MeetingId(room) for who, room in pairs(inside).items()},
+            next=_next_home(meeting_id, *moving[0]) if moving else None,
         )
 
-    async def publish(self, meeting_id: MeetingId, event: News) -> int:
+    async def publish(
+        self, meeting_id: MeetingId, event: News, *, epoch: Epoch | None = None
+    ) -> int:
         """Publishes an event that changes no state; answers its version.
+
+        With `epoch`, as nodes say: nothing is published, and 0 answered, when the meeting's home is
+        at another one.
 
         Raises:
             MeetingIsOver: it was ended.
         """
-        kept = int(isinstance(event, KEPT))
-        (version,) = await self._call("kcs_publish", meeting_id, event.model_dump_json(), kept)
+        kept, at = int(isinstance(event, KEPT)), () if epoch is None else (epoch,)
+        args = (meeting_id, event.model_dump_json(), kept, *at)
+        (version,) = await self._call("kcs_publish", *args)
         return int(version)
 
     async def kept_news(self, meeting_id: MeetingId, since: int) -> list[Published]:
@@ -169,7 +184,24 @@ class Homes(Functions):
         return [MeetingId(each) for each in due]
 
 
-def _assignment(meeting_id: MeetingId, answer: list[Any]) -> Assignment:
+def _next_home(
+    meeting_id: MeetingId,
+    node: str,
+    boot: str,
+    epoch: str,
+    url: str,
+    generation: str,
+    producers: list[str],
+) -> NextHome:
+    return NextHome(
+        assignment=assignment_of(meeting_id, [node, boot, epoch, url]),
+        generation=Generation(int(generation)),
+        producers=tuple(Producer.model_validate_json(text) for text in producers),
+    )
+
+
+def assignment_of(meeting_id: MeetingId, answer: list[Any]) -> Assignment:
+    """A home as the functions answer it."""
     if answer[0] == "no_capacity":
         raise NoCapacity(retry_after_s=int(answer[1]))
     node, boot, epoch, control_url = answer

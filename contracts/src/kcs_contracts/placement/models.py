@@ -49,8 +49,16 @@ class Renewal(Contract):
     draining: bool
     superseded: bool
     """A newer boot has this node's name, or this boot released its lease: it was not renewed."""
-    stale: tuple[MeetingId, ...]
-    """Hosted meetings that are not this node's any more: it closes their rooms."""
+    over: tuple[MeetingId, ...] = ()
+    """Hosted meetings that were ended: the node closes their rooms at once."""
+    moved: tuple[MeetingId, ...] = ()
+    """Hosted meetings that live elsewhere: it closes their rooms when people have had the time to
+    build their media there."""
+
+    @property
+    def stale(self) -> tuple[MeetingId, ...]:
+        """All hosted meetings that are not this node's any more."""
+        return self.over + self.moved
 
 
 class NodeView(Contract):
@@ -76,6 +84,15 @@ class LostMeeting(NamedTuple):
     meeting_id: MeetingId
     node: NodeName
     epoch: Epoch
+
+
+class Housed(NamedTuple):
+    """A meeting of a node, as `Placement.survey` counts it."""
+
+    meeting_id: MeetingId
+    epoch: Epoch
+    people: int
+    """Participants in it; those in its breakout rooms are in meetings of their own."""
 
 
 class Presence(NamedTuple):

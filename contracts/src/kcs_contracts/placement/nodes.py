@@ -18,7 +18,8 @@ class Nodes(Functions):
         """Holds the node's lease for `lease_ms` more; called each second by the node itself.
 
         A hosted meeting that Redis does not know, as after a flush, is put back with that node
-        and epoch; of two nodes that claim one, the higher epoch wins. A generation above the
+        and epoch; of two nodes that claim one, the higher epoch wins. A meeting that moves is both
+        nodes'. A generation above the
         stored one counts as `reset_media(reason="worker_died")`. A second boot of the node's
         name replaces the first, whose renewals are refused from then on; only a Redis that lost
         all, and hears of the first boot after the second, takes them the other way round.
@@ -26,8 +27,8 @@ class Nodes(Functions):
         claims: list[str | int] = []
         for one in hosted:
             claims += [one.meeting_id, one.epoch, one.generation]
-        draining, superseded, stale = await self._call(
-            "kcs_renew",
+        draining, superseded, over, moved = await self._call(
+            "kcs_renew_lease",
             lease.node,
             lease.boot,
             lease.control_url,
@@ -42,7 +43,8 @@ class Nodes(Functions):
         return Renewal(
             draining=bool(draining),
             superseded=bool(superseded),
-            stale=tuple(MeetingId(text) for text in stale),
+            over=tuple(MeetingId(text) for text in over),
+            moved=tuple(MeetingId(text) for text in moved),
         )
 
     async def release(self, node: NodeName, boot: BootId) -> None:

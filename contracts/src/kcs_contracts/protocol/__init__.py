@@ -36,6 +36,7 @@ _ITS_OWN_WAY = {  # what `/` has under other names
     media.RESUME_CONSUMER.name,
     media.RESUME_CONSUMERS.name,
     media.PAUSE_CONSUMER.name,
+    media.CROSS.name,
     chat.SEND.name,
     chat.TYPING.name,
 }
@@ -49,6 +50,9 @@ _NOT_HEARD = {
     "consumer:created",
     "consumer:closed",
     "producer:closed",
+    "media:migrate",
+    "media:migrate:stream",
+    "media:migrated",
     "participant:joined",
     "participant:left",
     "chat:message",

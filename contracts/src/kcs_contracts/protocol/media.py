@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 from typing_extensions import TypedDict
 
 from kcs_contracts.ids import (
+    Epoch,
     MediaIdText,
     MeetingId,
     MeetingIdText,
@@ -29,6 +30,7 @@ from kcs_contracts.protocol.views import (
     Consumer,
     Fault,
     IceServers,
+    MediaMigrate,
     MeetingNamed,
     Stream,
     Transport,
@@ -42,17 +44,24 @@ Layer = Literal["low", "medium", "high"]
 _SOURCES = {"audio": Source.MIC, "video": Source.CAMERA, "screen": Source.SCREEN}
 
 
-class TransportCreate(Payload):
+class AtHome(Payload):
+    """What is meant for a certain media server, while the meeting moves from one to another."""
+
+    epoch: Annotated[Epoch, Field(ge=0, le=2**53)] | None = None
+    """Of `media:migrate`, or of the plane that you have; left out: that of the present server."""
+
+
+class TransportCreate(AtHome):
     meeting_id: MeetingIdText
     direction: Literal["send", "recv"]
 
 
-class TransportConnect(Payload):
+class TransportConnect(AtHome):
     transport_id: MediaIdText
     dtls_parameters: JsonObject
 
 
-class TransportNamed(Payload):
+class TransportNamed(AtHome):
     transport_id: MediaIdText
 
 
@@ -69,7 +78,7 @@ class IceRefresh(Payload):
     meeting_id: MeetingIdText
 
 
-class ProduceRequest(Payload):
+class ProduceRequest(AtHome):
     transport_id: MediaIdText
     kind: Literal["audio", "video", "screen"]
     """`screen` is video from a screen."""
@@ -99,7 +108,7 @@ class Produced(TypedDict):
     paused: bool
 
 
-class ProducerNamed(Payload):
+class ProducerNamed(AtHome):
     producer_id: MediaIdText
 
 
@@ -107,13 +116,13 @@ class ProducerIs(TypedDict):
     producer_id: str
 
 
-class ConsumeRequest(Payload):
+class ConsumeRequest(AtHome):
     producer_id: MediaIdText
     rtp_capabilities: JsonObject | None = None
     """What your device plays; needed the first time."""
 
 
-class ConsumeBatch(Payload):
+class ConsumeBatch(AtHome):
     producer_ids: Annotated[tuple[MediaIdText, ...], Field(min_length=1, max_length=BATCH)] = Field(
         strict=False
     )
@@ -131,7 +140,7 @@ class ConsumedBatch(TypedDict):
     failed: list[NotConsumed]
 
 
-class ConsumerNamed(Payload):
+class ConsumerNamed(AtHome):
     consumer_id: MediaIdText
 
 
@@ -139,7 +148,7 @@ class ConsumerIs(TypedDict):
     consumer_id: str
 
 
-class ConsumersNamed(Payload):
+class ConsumersNamed(AtHome):
     consumer_ids: Annotated[tuple[MediaIdText, ...], Field(min_length=1, max_length=200)] = Field(
         strict=False
     )
@@ -170,7 +179,7 @@ class ScreenStop(ScreenStart):
     """Whose sharing ends: your own, or, for those who may mute, somebody else's."""
 
 
-class QualityChange(Payload):
+class QualityChange(AtHome):
     producer_id: MediaIdText
     layer: Layer
 
@@ -178,6 +187,16 @@ class QualityChange(Payload):
 class QualityChanged(TypedDict):
     producer_id: str
     layer: Layer
+
+
+class Crossed(Payload):
+    meeting_id: MeetingIdText
+    epoch: Annotated[Epoch, Field(ge=0, le=2**53)]
+
+
+class CrossedTo(TypedDict):
+    meeting_id: MeetingId
+    epoch: int
 
 
 _using = Choice[TransportCreate](
@@ -206,6 +225,7 @@ CREATE_TRANSPORT = ClientEvent(
     "Makes the transport of that direction; an older one goes, with all that it carried.",
     NEGOTIATION,
     _using,
+    errors=("NOT_FOUND",),
     emits="transport:created",
     guide="architecture",
 )
@@ -276,6 +296,7 @@ CONSUME_BATCH = ClientEvent(
     f"Receives up to {BATCH} streams in one go; each may fail by itself.",
     NEGOTIATION,
     Action.RECEIVE,
+    errors=("NOT_FOUND",),
 )
 RESUME_CONSUMER = ClientEvent(
     "consumer:resume",
@@ -294,6 +315,7 @@ RESUME_CONSUMERS = ClientEvent(
     "The same for several; answers those that were there.",
     NEGOTIATION,
     Action.RECEIVE,
+    errors=("NOT_FOUND",),
 )
 PAUSE_CONSUMER = ClientEvent(
     "consumer:pause",
@@ -355,6 +377,17 @@ CHANGE_QUALITY = ClientEvent(
     guide="architecture",
 )
 
+CROSS = ClientEvent(
+    "media:cross",
+    Crossed,
+    CrossedTo,
+    "Says that you send and receive at the server of `media:migrate` too: when everybody does, "
+    "it is the only one.",
+    NEGOTIATION,
+    Action.RECEIVE,
+    errors=("NOT_FOUND",),
+)
+
 CLIENT_EVENTS = (
     CREATE_TRANSPORT,
     CONNECT_TRANSPORT,
@@ -372,6 +405,7 @@ CLIENT_EVENTS = (
     START_SCREEN,
     STOP_SCREEN,
     CHANGE_QUALITY,
+    CROSS,
 )
 
 
@@ -402,6 +436,21 @@ class MediaReset(TypedDict):
     reason: Literal["worker_died", "node_lost", "moved"]
     epoch: int
     generation: int
+
+
+class MigratedStream(TypedDict):
+    meeting_id: MeetingId
+    epoch: int
+    stream: Stream
+    gone: bool
+
+
+class MediaMigrated(TypedDict):
+    meeting_id: MeetingId
+    epoch: int
+    generation: int
+    done: bool
+    """False: the move was given up, and nothing has changed where you are."""
 
 
 class SpeakerActive(TypedDict):
@@ -455,6 +504,27 @@ SERVER_EVENTS = (
         "media:reset",
         MediaReset,
         "The media server is another: make transports, producers and consumers anew.",
+    ),
+    ServerEvent(
+        "media:migrate",
+        MediaMigrate,
+        "The meeting moves to another media server: make transports, producers and consumers there "
+        "(with its `epoch`), keep those that you have, and say `media:cross`.",
+        "you",
+    ),
+    ServerEvent(
+        "media:migrate:stream",
+        MigratedStream,
+        "A stream at the server of `media:migrate` is new, paused, goes on, or is gone. Show each "
+        "source once.",
+        "others",
+    ),
+    ServerEvent(
+        "media:migrated",
+        MediaMigrated,
+        "The move is over: what you have at one of both servers is to be closed. Whoever has not "
+        "crossed gets `media:reset` instead.",
+        "you",
     ),
     ServerEvent("speaker:active", SpeakerActive, "Who speaks now."),
     ServerEvent("audio:levels", AudioLevels, "How loud the loudest are."),

@@ -89,6 +89,9 @@ class Invited(TypedDict):
     join_url: str
     sent: bool
     """Whether a mail went out."""
+    mail: NotRequired[Literal["sent", "sending", "not_sent"]]
+    """With `email`: `sending` when the mail server has not taken it yet. Whether it did in the end
+    is told by `GET meetings/{id}/invitations`; hand the link over where you cannot wait."""
 
 
 class Added(TypedDict):

@@ -22,6 +22,7 @@ from kcs_contracts.protocol.roles import Action
 from kcs_contracts.protocol.views import (
     BreakoutsView,
     IceServers,
+    MediaMigrate,
     MediaPlane,
     MeetingNamed,
     Message,
@@ -93,6 +94,8 @@ class RoomJoined(IceServers):
     """Join again with it when your token has expired."""
     resumed: bool
     media: MediaPlane
+    moving: MediaMigrate | None
+    """The meeting is moving to another media server: as `media:migrate`."""
 
 
 class RoomWaiting(TypedDict):

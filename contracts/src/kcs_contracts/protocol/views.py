@@ -4,7 +4,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from kcs_contracts.ids import ConsumerId, MeetingId, ParticipantId, ProducerId
+from kcs_contracts.ids import ConsumerId, MeetingId, NodeName, ParticipantId, ProducerId
 from kcs_contracts.models import JsonObject
 from kcs_contracts.rooms import MediaKind, Quality, Role, Source
 
@@ -126,6 +126,15 @@ class Consumer(TypedDict):
     type: Literal["simple", "simulcast", "svc", "pipe"]
     rtp_parameters: JsonObject
     producer_paused: bool
+
+
+class MediaMigrate(TypedDict):
+    meeting_id: MeetingId
+    node: NodeName
+    epoch: int
+    generation: int
+    streams: list[Stream]
+    """What is sent there already, by whomever."""
 
 
 class MediaPlane(TypedDict):

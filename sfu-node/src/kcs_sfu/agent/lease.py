@@ -13,7 +13,7 @@ from contextlib import suppress
 import structlog
 from redis.exceptions import RedisError
 
-from kcs_contracts.ids import BootId, MeetingId, NodeName
+from kcs_contracts.ids import BootId, NodeName
 from kcs_contracts.placement import Hosted, NodeLease, Placement, PlacementError, Renewal
 from kcs_sfu.agent.codecs import rtp_capabilities
 
@@ -32,7 +32,7 @@ class Superseded(Exception):
 
 
 class Lease:
-    """Renews, in `run`; `state` gives what to say, `on_stale` closes meetings that moved away."""
+    """Renews, in `run`; `state` gives what to say, `on_renewed` is told the answer."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Lease:
         node: NodeName,
         boot: BootId,
         state: Callable[[], tuple[NodeLease, Sequence[Hosted]]],
-        on_stale: Callable[[Sequence[MeetingId]], None],
+        on_renewed: Callable[[Renewal], None],
     ):
         self._placement, self._node, self._boot = placement, node, boot
-        self._state, self._on_stale = state, on_stale
+        self._state, self._on_renewed = state, on_renewed
         self._renewed_at = self._announced_at = float("-inf")
         self._failing = False
         self._marked = False
@@ -120,5 +120,4 @@ class Lease:
             _log.warning("drain_mark", hint="this node gets no new meetings until it is undrained")
         self.draining = renewal.draining or self._marked
         self.acquired.set()
-        if renewal.stale:
-            self._on_stale(renewal.stale)
+        self._on_renewed(renewal)

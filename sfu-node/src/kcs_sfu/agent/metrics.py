@@ -16,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from kcs_contracts.memory import memory_limit_bytes
 from kcs_sfu.agent.load import cpu_seconds, memory_bytes
 from kcs_sfu.agent.node import Node
 from kcs_sfu.mediasoup.worker import Worker
@@ -70,14 +71,24 @@ class _NodeState(Collector):
     def collect(self) -> Iterator[Metric]:
         node = self._node
         people = list(node.participants())
+        limits = node.settings.node
         gauges = {
             "workers": ("Workers that run.", sum(slot.alive for slot in node.pool.slots)),
+            "workers_configured": ("Workers that should run.", len(node.pool.slots)),
             "rooms": ("Rooms that are open.", len(node.rooms)),
             "participants": ("Participants with a transport.", len(people)),
             "transports": ("Participants' transports.", sum(len(p.transports) for p in people)),
             "producers": ("Streams that come in.", sum(len(p.producers) for p in people)),
             "consumers": ("Streams that go out.", sum(len(p.consumers) for p in people)),
+            "consumer_capacity": (
+                "Consumers that all workers carry together: the node is full then.",
+                limits.consumers_per_worker * limits.workers,
+            ),
             "lease_age_seconds": ("Time since the lease was renewed.", node.lease.age_s),
+            "memory_limit_bytes": (
+                "Memory that the node may use: its container's limit, else the machine's.",
+                memory_limit_bytes(),
+            ),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"kcs_sfu_{name}", text, value=value)

@@ -14,7 +14,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from kcs_contracts.ids import BootId, Epoch, Generation, MeetingId, NodeName
-from kcs_contracts.placement import Hosted, NodeLease, Placement
+from kcs_contracts.placement import Hosted, NodeLease, Placement, Renewal
 from kcs_sfu.agent.detail import Detail
 from kcs_sfu.agent.errors import BatchRefused
 from kcs_sfu.agent.lease import Lease
@@ -30,6 +30,8 @@ from kcs_sfu.mediasoup.worker import WorkerSettings
 
 _log = structlog.get_logger(__name__)
 _TEND_EVERY_S = 1.0
+_LINGER_S = 5.0
+"""How long a room stays whose meeting moved away: clients hear of it, and build anew, meanwhile."""
 _REMEMBER_S = 24 * 3600.0
 """How long a meeting's epoch and generation are kept after its room closed."""
 
@@ -62,7 +64,7 @@ class Node:
             self._worker_died,
         )
         self.reporter = Reporter(placement, self.name)
-        self.lease = Lease(placement, self.name, boot, self._state, self._close_stale)
+        self.lease = Lease(placement, self.name, boot, self._state, self._renewed)
         self.registry = CollectorRegistry()
         """Of its own, so that a process may hold several nodes."""
         self._quality = Quality(self.registry)
@@ -147,7 +149,9 @@ class Node:
             now = time.monotonic()
             for room in list(self.rooms.values()):
                 room.close_idle_transports(node.idle_transport_seconds)
-                if room.empty_since is not None:
+                if room.moved_at is not None and room.moved_at + _LINGER_S < now:
+                    self.close_room(room.meeting_id)
+                elif room.empty_since is not None:
                     if room.empty_since + node.idle_room_seconds < now:
                         self.close_room(room.meeting_id)
                 else:
@@ -169,10 +173,18 @@ class Node:
                 self._known[room.meeting_id].generation = room.generation
                 _log.warning("room_rebuilding", meeting_id=room.meeting_id, worker=slot.index)
 
-    def _close_stale(self, meeting_ids: Sequence[MeetingId]) -> None:
-        for meeting_id in meeting_ids:
-            _log.info("room_moved_away", meeting_id=meeting_id)
+    def _renewed(self, renewal: Renewal) -> None:
+        """Rooms of meetings that are over close at once. Those of meetings that live elsewhere stay
+        a while for whoever is in them: what people still get here is better than nothing."""
+        for meeting_id in renewal.over:
+            _log.info("room_is_over", meeting_id=meeting_id)
             self.close_room(meeting_id)
+        for room in [self.rooms[each] for each in renewal.moved if each in self.rooms]:
+            if room.moved_at is None:
+                _log.info("room_moved_away", meeting_id=room.meeting_id, epoch=room.epoch)
+                room.moved_at = time.monotonic()
+            if not room.participants:
+                self.close_room(room.meeting_id)
 
     def _state(self) -> tuple[NodeLease, Sequence[Hosted]]:
         node = self.settings.node

@@ -4,7 +4,7 @@
 `outcome`; no meeting, participant or stream is one.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -68,6 +68,15 @@ class Quality:
             buckets=_LOSS,
             registry=registry,
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Makes all series: Prometheus' rates do not see what one of them begins with."""
+        for outcome in get_args(Outcome):
+            self._connections.labels(outcome)
+        for direction in get_args(Direction):
+            for each in (self._bytes, self._rtt, self._jitter, self._loss):
+                each.labels(direction)
 
     def connection(self, outcome: Outcome) -> None:
         """A transport's first connection came out so."""

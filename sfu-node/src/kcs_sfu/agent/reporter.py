@@ -29,16 +29,20 @@ class Reporter:
         self._placement, self._node = placement, node
         self._queue: asyncio.Queue[Callable[[], Awaitable[object]]] = asyncio.Queue(_QUEUE)
 
-    def speaker(self, meeting_id: MeetingId, participant_id: ParticipantId | None) -> None:
-        """Somebody else speaks now, or nobody."""
+    def speaker(
+        self, meeting_id: MeetingId, epoch: Epoch, participant_id: ParticipantId | None
+    ) -> None:
+        """Somebody else speaks now, or nobody: in a room that is the meeting's home."""
         event = ActiveSpeaker(participant_id=participant_id)
-        self._put(partial(self._placement.publish, meeting_id, event))
+        self._put(partial(self._placement.publish, meeting_id, event, epoch=epoch))
 
-    def levels(self, meeting_id: MeetingId, levels: Mapping[ParticipantId, int]) -> None:
-        """How loud the loudest are, in dBov; nobody is: empty."""
+    def levels(
+        self, meeting_id: MeetingId, epoch: Epoch, levels: Mapping[ParticipantId, int]
+    ) -> None:
+        """How loud the loudest are, in dBov; nobody is: empty. As `speaker`."""
         if self._queue.qsize() < _LEVELS_QUEUE:
             event = AudioLevels(levels=dict(levels))
-            self._put(partial(self._placement.publish, meeting_id, event))
+            self._put(partial(self._placement.publish, meeting_id, event, epoch=epoch))
 
     def producer_closed(
         self, meeting_id: MeetingId, participant_id: ParticipantId, producer_id: ProducerId

@@ -54,6 +54,8 @@ class Room:
         self.speaker: ParticipantId | None = None
         """Who spoke last: stays when nobody speaks."""
         self.empty_since: float | None = time.monotonic()
+        self.moved_at: float | None = None
+        """Since when the meeting lives elsewhere: see `Node.tend`."""
         self._pool, self._reporter = pool, reporter
         self._muted: set[tuple[ParticipantId, Source]] = set()
         self._spans: list[RouterSpan] = []
@@ -178,7 +180,7 @@ class Room:
         return SpeakerWatch(
             self._sender_of,
             self._speaker_changed,
-            lambda levels: self._reporter.levels(self.meeting_id, levels),
+            lambda levels: self._reporter.levels(self.meeting_id, self.epoch, levels),
         )
 
     def _sender_of(self, producer_id: str) -> ParticipantId | None:
@@ -192,7 +194,7 @@ class Room:
             for producer_id in [id_ for id_, sender in self.senders.items() if sender in cameras]:
                 for participant in self.participants.values():
                     participant.prioritize(producer_id)
-        self._reporter.speaker(self.meeting_id, who)
+        self._reporter.speaker(self.meeting_id, self.epoch, who)
 
     # --- building ----------------------------------------------------------------------------
 

@@ -76,6 +76,8 @@ class MediaSettings(_Group):
     """Address or host name in the ICE candidates, when browsers reach the node by another one."""
     port: int = Field(default=0, ge=0, le=65535)
     """Worker i listens on `port` + i; 0 takes free ports."""
+    tcp: bool = True
+    """Whether browsers may come by TCP too, on the same ports."""
 
 
 class RedisSettings(_Group):

@@ -15,7 +15,7 @@ import structlog
 from kcs_sfu.agent.settings import MediaSettings
 from kcs_sfu.mediasoup.errors import ChannelClosed, MediasoupError
 from kcs_sfu.mediasoup.events import Died
-from kcs_sfu.mediasoup.transport_types import ListenInfo
+from kcs_sfu.mediasoup.transport_types import ListenInfo, TransportProtocol
 from kcs_sfu.mediasoup.webrtc_server import WebRtcServer
 from kcs_sfu.mediasoup.worker import Worker, WorkerSettings
 
@@ -173,7 +173,8 @@ class WorkerPool:
 
     def _listen(self, index: int) -> Iterable[ListenInfo]:
         port = self._media.port + index if self._media.port else 0
-        for protocol in ("udp", "tcp"):
+        protocols: tuple[TransportProtocol, ...] = ("udp", "tcp") if self._media.tcp else ("udp",)
+        for protocol in protocols:
             info: ListenInfo = {"protocol": protocol, "ip": self._media.listen_ip, "port": port}
             if self._media.announced_address is not None:
                 info["announcedAddress"] = self._media.announced_address

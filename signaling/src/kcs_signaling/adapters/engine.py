@@ -27,6 +27,9 @@ from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.websockets import Link, link_of
 from kcs_signaling.metrics import SOCKETS_REFUSED
 
+MAX_QUERY_BYTES = 1024
+"""Engine.IO's own fields take some 80. Others are not read: `meeting`, which load balancers hash
+by, may say what it likes; the meeting that a peer is in is the one that it joined."""
 MAX_BACKLOG_PACKETS = 1000
 MAX_BACKLOG_BYTES = 4 * 1024 * 1024
 _TOO_BIG = 1009
@@ -233,7 +236,10 @@ class Engine(engineio.AsyncServer):
         """The ASGI entry point."""
         if not self._origin_is_known(scope):
             SOCKETS_REFUSED.labels("origin").inc()
-            await _forbid(scope, send)
+            await _refuse(scope, send, 403, b"This origin may not connect.")
+        elif len(scope["query_string"]) > MAX_QUERY_BYTES:
+            SOCKETS_REFUSED.labels("too_long").inc()
+            await _refuse(scope, send, 414, b"The query is too long.")
         else:
             await super().handle_request(scope, receive, send)
 
@@ -271,15 +277,15 @@ class Engine(engineio.AsyncServer):
         return self._ok(await socket.poll())
 
 
-async def _forbid(scope: Scope, send: Send) -> None:
+async def _refuse(scope: Scope, send: Send, status: int, why: bytes) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close"})  # 403 before the handshake is done
         return
     await send(
         {
             "type": "http.response.start",
-            "status": 403,
+            "status": status,
             "headers": [(b"content-type", b"text/plain")],
         }
     )
-    await send({"type": "http.response.body", "body": b"This origin may not connect."})
+    await send({"type": "http.response.body", "body": why})

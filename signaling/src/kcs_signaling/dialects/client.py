@@ -14,6 +14,7 @@ from kcs_contracts import protocol
 from kcs_contracts.events import (
     ChatPosted,
     DomainEvent,
+    MediaMoved,
     MediaReset,
     MeetingEnded,
     ParticipantJoined,
@@ -48,6 +49,7 @@ _SOURCES: dict[MediaKind, Source] = {"audio": Source.MIC, "video": Source.CAMERA
 _HEARD = {event.name for event in protocol.SHARED_HEARD}
 _OWN_WORDS = (
     ChatPosted,
+    MediaMoved,
     MediaReset,
     ParticipantJoined,
     ParticipantLeft,
@@ -84,6 +86,7 @@ class ClientDialect(Dialect[ClientPeer]):
     events = protocol.CLIENT
     handlers = handlers
     label = "client"
+    crosses = False
 
     def make_peer(self, identity: Identity, connection: Connection) -> ClientPeer:
         return ClientPeer(identity, connection, self)
@@ -157,7 +160,7 @@ class ClientDialect(Dialect[ClientPeer]):
             case ProducerClosed(producer_id=which):
                 for peer in peers:
                     peer.announcements.remove(which)
-            case MediaReset() | MeetingEnded():
+            case MediaReset() | MediaMoved() | MeetingEnded():
                 for peer in peers:
                     peer.announcements.clear()
 
@@ -179,6 +182,8 @@ def _in_the_guides_words(room: Room, event: DomainEvent) -> Iterator[Told]:
             yield Told("producer-closed", closed, _others(who_id))
         case MediaReset(reason=reason):
             yield Told("media:reset", {"meetingId": room.id, "reason": reason})
+        case MediaMoved():
+            yield Told("media:reset", {"meetingId": room.id, "reason": "moved"})
         case ChatPosted():
             yield Told("new-message", _message(room.id, event), _sees(event))
         case Typed(participant_id=who_id, typing=typing):

@@ -38,6 +38,7 @@ class MeetingDialect(Dialect[SocketPeer]):
     events = protocol.MEETING
     handlers = handlers
     label = "meeting"
+    crosses = True
 
     def make_peer(self, identity: Identity, connection: Connection) -> SocketPeer:
         return SocketPeer(identity, connection, self)
@@ -162,7 +163,9 @@ async def create_transport(
     dialect: MeetingDialect, peer: SocketPeer, request: media.TransportCreate
 ) -> Transport:
     """A way for media."""
-    (made,) = await dialect.services.media.create_transports(peer, [request.direction])
+    (made,) = await dialect.services.media.create_transports(
+        peer, [request.direction], epoch=request.epoch
+    )
     return views.transport(made, ice_servers(dialect.services, peer))
 
 
@@ -172,7 +175,7 @@ async def connect_transport(
 ) -> media.TransportIs:
     """The client's half of DTLS."""
     await dialect.services.media.connect_transport(
-        peer, request.transport_id, request.dtls_parameters
+        peer, request.transport_id, request.dtls_parameters, epoch=request.epoch
     )
     return {"transport_id": request.transport_id}
 
@@ -188,6 +191,7 @@ async def produce(
         request.rtp_parameters,
         transport_id=request.transport_id,
         paused=request.paused,
+        epoch=request.epoch,
     )
     return {
         "producer_id": producer.id,
@@ -202,7 +206,9 @@ async def consume(
     dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumeRequest
 ) -> Consumer:
     """Somebody's stream."""
-    made = await dialect.services.media.consume(peer, request.producer_id, request.rtp_capabilities)
+    made = await dialect.services.media.consume(
+        peer, request.producer_id, request.rtp_capabilities, epoch=request.epoch
+    )
     return views.consumer(made)
 
 
@@ -212,7 +218,11 @@ async def consume_batch(
 ) -> media.ConsumedBatch:
     """Several streams."""
     outcomes = await dialect.services.media.consume_batch(
-        peer, request.producer_ids, request.rtp_capabilities, paused=request.paused
+        peer,
+        request.producer_ids,
+        request.rtp_capabilities,
+        paused=request.paused,
+        epoch=request.epoch,
     )
     both = list(zip(request.producer_ids, outcomes, strict=True))
     return {
@@ -230,7 +240,7 @@ async def resume_consumer(
     dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumerNamed
 ) -> media.ConsumerIs:
     """Its media flows."""
-    await dialect.services.media.resume_consumer(peer, request.consumer_id)
+    await dialect.services.media.resume_consumer(peer, request.consumer_id, epoch=request.epoch)
     return {"consumer_id": request.consumer_id}
 
 
@@ -239,7 +249,9 @@ async def resume_consumers(
     dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumersNamed
 ) -> media.ConsumersAre:
     """Their media flows."""
-    there = await dialect.services.media.resume_consumers(peer, request.consumer_ids)
+    there = await dialect.services.media.resume_consumers(
+        peer, request.consumer_ids, epoch=request.epoch
+    )
     return {"consumer_ids": there}
 
 
@@ -248,7 +260,7 @@ async def pause_consumer(
     dialect: MeetingDialect, peer: SocketPeer, request: media.ConsumerNamed
 ) -> media.ConsumerIs:
     """Its media is held back."""
-    await dialect.services.media.pause_consumer(peer, request.consumer_id)
+    await dialect.services.media.pause_consumer(peer, request.consumer_id, epoch=request.epoch)
     return {"consumer_id": request.consumer_id}
 
 
@@ -257,8 +269,19 @@ async def change_quality(
     dialect: MeetingDialect, peer: SocketPeer, request: media.QualityChange
 ) -> media.QualityChanged:
     """A layer at most."""
-    await dialect.services.media.prefer_layer(peer, request.producer_id, request.layer)
+    await dialect.services.media.prefer_layer(
+        peer, request.producer_id, request.layer, epoch=request.epoch
+    )
     return {"producer_id": request.producer_id, "layer": request.layer}
+
+
+@handlers.of(media.CROSS)
+async def cross(
+    dialect: MeetingDialect, peer: SocketPeer, request: media.Crossed
+) -> media.CrossedTo:
+    """The peer's media is at the next server, too."""
+    await dialect.services.moving.cross(peer, request.epoch)
+    return {"meeting_id": request.meeting_id, "epoch": request.epoch}
 
 
 # --- people and chat, in this dialect's words ----------------------------------------------------

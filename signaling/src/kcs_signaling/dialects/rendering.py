@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from kcs_contracts.events import (
     ActiveSpeaker,
+    AtNext,
     AudioLevels,
     BreakoutClosing,
     BreakoutMoved,
@@ -17,9 +18,12 @@ from kcs_contracts.events import (
     ChatDeleted,
     ChatPosted,
     DomainEvent,
+    MediaMigrating,
+    MediaMoved,
     MediaReset,
     MediaToggled,
     MeetingEnded,
+    MoveAbandoned,
     ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
@@ -33,9 +37,9 @@ from kcs_contracts.events import (
     WaitingJoined,
     WaitingLeft,
 )
-from kcs_contracts.ids import ParticipantId
+from kcs_contracts.ids import Epoch, ParticipantId
 from kcs_contracts.protocol.roles import Action, allows
-from kcs_contracts.rooms import MediaKind, Participant
+from kcs_contracts.rooms import MediaKind, Participant, Producer
 from kcs_signaling.dialects import views
 from kcs_signaling.rooms.peer import Peer, Room
 from kcs_signaling.rooms.permissions import is_host
@@ -67,6 +71,8 @@ def rendered(room: Room, event: DomainEvent) -> Iterator[Told]:
     match event:
         case ProducerOpened() | ProducerPaused() | ProducerClosed() | MediaToggled():
             yield from _media(room, event)
+        case MediaMigrating() | AtNext() | MediaMoved() | MoveAbandoned():
+            yield from _moving(room, event)
         case MediaReset(reason=reason, epoch=epoch, generation=generation):
             plane = {"reason": reason, "epoch": epoch, "generation": generation}
             yield Told("media:reset", {"meeting_id": room.id, **plane})
@@ -192,6 +198,48 @@ def _media(room: Room, event: DomainEvent) -> Iterator[Told]:
             yield Told("participant:media:updated", {"meeting_id": room.id, **toggled})
 
 
+def _moving(room: Room, event: DomainEvent) -> Iterator[Told]:
+    """Those who were told of the move hear how it goes; when it is done, all others build anew."""
+    meeting = {"meeting_id": room.id}
+    match event:
+        case MediaMigrating(epoch=epoch) if room.state.next and room.state.next.epoch == epoch:
+            yield Told("media:migrate", views.migration(room.state) or {}, _crossing(epoch))
+        case AtNext(epoch=epoch, event=stream):
+            yield from _stream_at_next(room, epoch, stream)
+        case MoveAbandoned(epoch=epoch):
+            over = {**meeting, "epoch": epoch, "generation": 0, "done": False}
+            yield Told("media:migrated", over, _crossing(epoch))
+        case MediaMoved(epoch=epoch, generation=generation):
+            plane = {**meeting, "epoch": epoch, "generation": generation}
+            yield Told("media:migrated", {**plane, "done": True}, _crossed(epoch))
+            yield Told("media:reset", {**plane, "reason": "moved"}, _not_crossed(epoch))
+            for producer in room.state.producers.values():
+                to = _not_crossed(epoch, producer.participant_id)
+                yield Told("new-producer", views.stream(producer), to)
+
+
+def _stream_at_next(
+    room: Room, epoch: Epoch, event: ProducerOpened | ProducerPaused | ProducerClosed
+) -> Iterator[Told]:
+    if isinstance(event, ProducerClosed):
+        paused, source = False, event.source
+        producer = Producer(
+            id=event.producer_id, participant_id=event.participant_id, source=source, paused=paused
+        )
+        yield from _consumers_closed(room, event)
+    elif isinstance(event, ProducerOpened):
+        producer = event.producer
+    else:
+        known = (room.state.producers_at(epoch) or {}).get(event.producer_id)
+        if known is None:
+            return
+        producer = known
+    gone = isinstance(event, ProducerClosed)
+    told = {"epoch": epoch, "stream": views.stream(producer), "gone": gone}
+    to = _crossing(epoch, producer.participant_id)
+    yield Told("media:migrate:stream", {"meeting_id": room.id, **told}, to)
+
+
 def _consumers_closed(room: Room, event: ProducerClosed) -> Iterator[Told]:
     for peer in room.peers.values():
         consumer = peer.seat.consumers.get(event.producer_id) if peer.seat else None
@@ -265,6 +313,23 @@ def _others(who: ParticipantId) -> Reached:
 
 def _only(who: ParticipantId) -> Reached:
     return lambda peer: peer.seat is not None and peer.seat.participant_id == who
+
+
+def _crossing(epoch: Epoch, but: ParticipantId | None = None) -> Reached:
+    """Those who were told that the meeting moves there."""
+    return lambda peer: (
+        peer.seat is not None and peer.seat.crossing == epoch and peer.seat.participant_id != but
+    )
+
+
+def _crossed(epoch: Epoch) -> Reached:
+    return lambda peer: peer.seat is not None and peer.seat.crossed == epoch
+
+
+def _not_crossed(epoch: Epoch, but: ParticipantId | None = None) -> Reached:
+    return lambda peer: (
+        peer.seat is None or (peer.seat.crossed != epoch and peer.seat.participant_id != but)
+    )
 
 
 def _sees(said: ChatPosted) -> Reached:

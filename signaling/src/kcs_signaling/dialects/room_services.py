@@ -9,7 +9,9 @@ from kcs_signaling.service.endings import Endings
 from kcs_signaling.service.entry import Entry
 from kcs_signaling.service.limits import Limiter
 from kcs_signaling.service.media import RoomMedia
+from kcs_signaling.service.moving import Moving
 from kcs_signaling.service.nodes import RoomNodes
+from kcs_signaling.service.outbox import Outbox
 from kcs_signaling.service.people import People
 from kcs_signaling.service.quality import Quality
 from kcs_signaling.service.registry import RoomRegistry
@@ -25,8 +27,10 @@ class RoomServices:
 
     rooms: RoomService
     media: RoomMedia
+    moving: Moving
     people: People
     adding: Adding
+    outbox: Outbox
     chat: RoomChat
     breakouts: RoomBreakouts
     quality: Quality
@@ -43,16 +47,19 @@ def make_room_services(
     settings, records, placement = services.settings, services.records, services.placement
     people = People(placement, nodes, records)
     entry = Entry(records, placement)
+    outbox = Outbox(services.inviting)
     return RoomServices(
         rooms=RoomService(settings.meeting, entry, placement, registry, nodes, records.journal),
         media=RoomMedia(placement, nodes),
+        moving=Moving(placement, registry, nodes),
         people=people,
-        adding=Adding(records, services.inviting, people),
+        adding=Adding(records, services.inviting, people, outbox),
+        outbox=outbox,
         chat=RoomChat(placement, records),
         breakouts=RoomBreakouts(placement, nodes),
         quality=Quality(placement, records.journal),
         endings=services.endings,
         limits=services.limits,
         tokens=services.tokens,
-        turn=Turn(settings.turn, settings.meeting.region),
+        turn=services.turn,
     )

@@ -18,6 +18,7 @@ from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 
 from kcs_contracts.ids import MeetingId, SessionId
+from kcs_contracts.limits import Limit
 from kcs_contracts.models import JsonObject
 from kcs_contracts.protocol.camel import camel_object, camel_payload
 from kcs_contracts.protocol.declare import ClientEvent, Payload
@@ -45,6 +46,8 @@ from kcs_signaling.service.rooms import JoinRequest
 
 _log = structlog.get_logger()
 _MAX_ERROR_TEXT = 300
+REFUSED = Limit(count=100, per_seconds=10)
+"""Commands of one person that are unknown, malformed, or not theirs to give."""
 
 
 class SocketPeer(Peer):
@@ -55,6 +58,19 @@ class SocketPeer(Peer):
         self.connection = connection
         self.wants_in: JoinRequest | None = None
         """How it asked to join a meeting that it waits for."""
+        self._unread_until = 0.0
+
+    def lose_patience(self, limited: RateLimited) -> None:
+        """Nothing that it sends is read before it may try again."""
+        self._unread_until = time.monotonic() + (limited.retry_after_s or 0)
+
+    def check_patience(self) -> None:
+        """Raises: RateLimited: too soon."""
+        left_s = self._unread_until - time.monotonic()
+        if left_s > 0:
+            raise RateLimited(
+                "too much of what you send is refused", retry_after_s=max(round(left_s, 3), 0.001)
+            )
 
 
 class Answered(NamedTuple):
@@ -195,7 +211,9 @@ class Dialect(Generic[PeerT]):
         label = bound.event.name if bound else "unknown"
         result = "ok"
         try:
+            peer.check_patience()
             if bound is None:
+                await self._count_refused(peer)
                 raise UnknownEvent("there is no such event here")
             answer: JsonObject = {"ok": True, "data": await self._run(peer, bound, args)}
         except Exception as raised:
@@ -219,8 +237,12 @@ class Dialect(Generic[PeerT]):
         return answer
 
     async def _run(self, peer: PeerT, bound: Bound, args: Sequence[object]) -> Mapping[str, Any]:
-        payload = _read(bound, args)
-        _admit(bound.event, peer, payload)
+        try:
+            payload = _read(bound, args)
+            _admit(bound.event, peer, payload)
+        except SignalingError:
+            await self._count_refused(peer)
+            raise
         await self._count(peer, bound.event)
         answered = await bound.handler(self, peer, payload)
         if not isinstance(answered, Answered):
@@ -241,6 +263,17 @@ class Dialect(Generic[PeerT]):
             who=f"{peer.seat.room.id}/{who}" if peer.seat is not None else who,
             address=peer.connection.address,
         )
+
+    async def _count_refused(self, peer: PeerT) -> None:
+        """What is refused before its own limit is asked has one of its own: who goes on all the
+        same is not even read for a while."""
+        try:
+            await self.services.limits.check(
+                "refused", REFUSED, who=peer.identity.user_id, address=peer.connection.address
+            )
+        except RateLimited as error:
+            peer.lose_patience(error)
+            raise
 
     # --- telling ------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from kcs_contracts.protocol.views import (
     BreakoutsView,
     Consumer,
     IceServers,
+    MediaMigrate,
     Message,
     Person,
     SettingsView,
@@ -58,6 +59,20 @@ def stream(producer: Producer) -> Stream:
         "kind": producer.kind,
         "source": producer.source,
         "paused": producer.paused,
+    }
+
+
+def migration(state: RoomState) -> MediaMigrate | None:
+    """Where the meeting is moving to."""
+    moving = state.next
+    if moving is None:
+        return None
+    return {
+        "meeting_id": state.meeting_id,
+        "node": moving.node,
+        "epoch": moving.epoch,
+        "generation": moving.generation,
+        "streams": [stream(each) for each in moving.producers.values()],
     }
 
 

@@ -33,6 +33,7 @@ def welcome(
     state, who = seat.room.state, seat.now
     ice = ice_servers(services, peer)
     leads = is_host(who.role)
+    seat.crossing = state.next.epoch if state.next else None
     may_admit = allows(who.role, Action.ADMIT)
     return {
         "meeting_id": seat.room.id,
@@ -57,6 +58,7 @@ def welcome(
         "resume_token": main_token(services, peer),
         "resumed": resumed,
         "media": {"epoch": state.epoch, "generation": state.generation},
+        "moving": views.migration(state),
     }
 
 
@@ -65,10 +67,10 @@ async def recent_messages(services: RoomServices, peer: Peer) -> list[Message]:
     meeting_id = peer.seated().room.id
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            page = await services.chat.history(peer)
+            recent = await services.chat.recent(peer)
     except (Unavailable, TimeoutError):
         return []  # who joins must not wait for the records
-    return [views.message(meeting_id, said) for said in reversed(page.items)]
+    return [views.message(meeting_id, said) for said in reversed(recent)]
 
 
 def ice_servers(services: RoomServices, peer: Peer) -> IceServers:

@@ -17,6 +17,7 @@ from kcs_signaling.http import (
     chat,
     debug,
     happenings,
+    internal,
     links,
     me,
     meetings,
@@ -43,6 +44,7 @@ _PARTS = (
     audit,
     webrtc,
     operations,
+    internal,
 )
 _REFERENCE = "#/components/schemas/{model}"
 

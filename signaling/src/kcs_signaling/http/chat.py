@@ -14,11 +14,18 @@ from kcs_contracts.events import ChatDeleted
 from kcs_contracts.ids import MeetingId, ParticipantId, UserId
 from kcs_contracts.models import Contract
 from kcs_contracts.placement import MeetingIsOver
+from kcs_contracts.protocol.chat import DELETE
 from kcs_contracts.protocol.roles import Action, allows
 from kcs_signaling.errors import AccessDenied, NotFound
 from kcs_signaling.http.audit import note
 from kcs_signaling.http.meeting_models import time_of
-from kcs_signaling.http.needs import Caller, ReadableMeeting, RestServices, Services
+from kcs_signaling.http.needs import (
+    Caller,
+    ClientAddress,
+    ReadableMeeting,
+    RestServices,
+    Services,
+)
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import documented, with_header
 from kcs_signaling.http.standing import Insider, Standing
@@ -100,24 +107,29 @@ async def export_chat(
     )
 
 
-@router.delete("/{message_id}", status_code=204, responses=documented(401, 403, 404, 503))
+@router.delete("/{message_id}", status_code=204, responses=documented(401, 403, 404, 429, 503))
 async def delete_message(
     services: Services,
     caller: Caller,
     meeting: ReadableMeeting,
     standing: Insider,
+    address: ClientAddress,
     message_id: Annotated[str, Path(description="A message's id.", examples=["5d2c1f0e"])],
 ) -> None:
-    """Takes a message's text away for good: its author's right, and the hosts'."""
+    """Takes a message's text away for good: its author's right, and the hosts'.
+
+    Asked again, it tells the meeting again: do so where the answer did not come.
+    """
+    who = f"{meeting.id}/{caller.user_id}"
+    await services.limits.check(DELETE.name, DELETE.limit, who=who, address=address)
     message = await services.records.chat.read(meeting.id, message_id)
     if message is None or not _sees(standing, caller, message):
         raise NotFound("there is no such message")
     is_theirs = message.sender_id == caller.user_id
     if not is_theirs and not allows(standing.role, Action.MODERATE_CHAT):
         raise AccessDenied("only its author and the hosts may delete a message")
-    if not await services.records.chat.delete(meeting.id, message.id, at=time()):
-        return
-    if not is_theirs:
+    is_new = await services.records.chat.delete(meeting.id, message.id, at=time())
+    if is_new and not is_theirs:
         await note(
             services,
             "chat.deleted",

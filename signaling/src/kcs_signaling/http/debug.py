@@ -40,8 +40,8 @@ router = APIRouter(prefix="/api/v1/meetings/{meeting_id}/debug", tags=["operatio
 async def debug_meeting(
     services: Services, caller: Caller, meeting: HostedMeeting, request: DebugRequest
 ) -> DebugView:
-    """Logs what signaling and the media server do for this meeting and the breakout rooms that it
-    has now in detail, or stops that.
+    """Logs in detail what signaling and the media server do for this meeting and its breakout
+    rooms, those that open later too, or stops that.
 
     The lines name nobody and hold no message's text. The meeting must have begun.
     """

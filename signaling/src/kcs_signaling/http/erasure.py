@@ -16,7 +16,6 @@ from hashlib import sha256
 from redis.asyncio import Redis
 
 from kcs_contracts.ids import MeetingId, ParticipantId, SessionId, UserId
-from kcs_contracts.node_api import CloseParticipant
 from kcs_contracts.placement import Placement, PlacementError
 from kcs_signaling.http.needs import RestServices
 from kcs_signaling.identity import Identity
@@ -77,7 +76,7 @@ async def _put_out(
     except PlacementError:
         return  # it was ended meanwhile, or they are out already
     await placement.leave(meeting_id, who, session, "removed")
-    await nodes.tell(meeting_id, CloseParticipant(participant_id=who))
+    await nodes.dismiss(meeting_id, who)
 
 
 async def _marked_in(redis: Redis, who: ParticipantId) -> list[MeetingId]:

@@ -10,14 +10,16 @@ from pydantic import ConfigDict, Field, StringConstraints
 from kcs_contracts.ids import UserId, UserIdText
 from kcs_contracts.models import Contract
 from kcs_contracts.rooms import Role
+from kcs_signaling.errors import AccessDenied
 from kcs_signaling.http.audit import note
 from kcs_signaling.http.meeting_models import NameText, time_of
 from kcs_signaling.http.needs import Caller, ClientAddress, HostedMeeting, Services
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import documented
 from kcs_signaling.mail import EMAIL
+from kcs_signaling.ports import Meeting
 from kcs_signaling.records.invitations import Invitation as InvitationRecord
-from kcs_signaling.service.inviting import guest_id, link_expiry
+from kcs_signaling.service.inviting import GUEST, guest_id, link_expiry
 from kcs_signaling.tokens import User
 
 _log = structlog.get_logger()
@@ -33,8 +35,18 @@ class NewMeetingToken(Contract):
     )
 
     display_name: NameText
-    role: Role | None = Field(None, description="Left out: the meeting's default role.")
-    user_id: UserIdText | None = Field(None, description="Left out: a guest with a new id.")
+    role: Role | None = Field(
+        None,
+        description="Left out: the meeting's default role. Nobody but yourself gets `host`: change "
+        "a person's role when they are in.",
+    )
+    user_id: UserIdText | None = Field(
+        None,
+        description="Left out: a guest with a new id. Otherwise your own, or a guest's, which "
+        "begins with `guest-`, where no issuer from outside knows the people. People with an "
+        "account come in by that: whoever held a token of theirs would be them, and read what is "
+        "private to them. With the development login, any id but that of an account.",
+    )
 
 
 class MeetingToken(Contract):
@@ -61,7 +73,9 @@ class NewInvitation(Contract):
 
     email: EmailText
     display_name: NameText
-    role: Role | None = Field(None, description="Left out: the meeting's default role.")
+    role: Role | None = Field(
+        None, description="Left out: the meeting's default role. Never `host`."
+    )
     valid_hours: int | None = Field(
         None,
         ge=1,
@@ -100,10 +114,17 @@ router = APIRouter(prefix="/api/v1/meetings/{meeting_id}", tags=["letting people
 async def create_meeting_token(
     services: Services, caller: Caller, meeting: HostedMeeting, new: NewMeetingToken
 ) -> MeetingToken:
-    """A token and a link for somebody else, until an hour after the meeting's end."""
+    """A token and a link for a guest, or for another device of yours, until an hour after the
+    meeting's end.
+
+    A token speaks for whom it names, so none is made for somebody else who has an account.
+    """
     user_id = new.user_id or guest_id()
     person = User(user_id=user_id, user_name=new.display_name)
     role = new.role or meeting.default_role
+    if user_id != caller.user_id:
+        _check_role(role)
+        await _check_is_guest(services, meeting, user_id)
     expires_at = link_expiry(meeting)
     details = {"role": role.value, "expires_at": expires_at}
     await note(
@@ -146,6 +167,7 @@ async def invite(
     Without a mail server, or when it refuses, the invitation stands all the same: `sent` is
     false, and the link in the answer is for the host to hand over.
     """
+    _check_role(new.role or meeting.default_role)
     await services.inviting.check_limits(meeting, new.email, address)
     made = await services.inviting.invite(
         meeting,
@@ -166,6 +188,23 @@ async def list_invitations(
     """Who was invited, the first first."""
     found = services.records.invitations.of_meeting(meeting.id, after=cursor, limit=limit)
     return page_of(_view, await found)
+
+
+def _check_role(role: Role) -> None:
+    """Links are passed on: whoever comes by one has less to say than the host who made it."""
+    if role is Role.HOST:
+        raise AccessDenied("nobody is invited as a host: change their role when they are in")
+
+
+async def _check_is_guest(services: Services, meeting: Meeting, user_id: UserId) -> None:
+    """Nobody with an account can be meant."""
+    auth = services.settings.auth
+    free = user_id.startswith(GUEST) and auth.external is None
+    if not (free or auth.dev_login) or user_id == meeting.host_id:
+        raise AccessDenied("others join by their own account: leave user_id out for a guest")
+    account = await services.records.accounts.find(user_id)
+    if account is not None and account.user_id == user_id:
+        raise AccessDenied("they have an account: they join by that")
 
 
 def _view(record: InvitationRecord) -> InvitationView:

@@ -30,6 +30,7 @@ from kcs_signaling.http.needs import (
     HostedMeeting,
     Person,
     ReadableMeeting,
+    RestServices,
     Services,
 )
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -153,7 +154,7 @@ async def change_meeting(
         await note(services, "meeting.changed", caller, meeting_id=meeting.id, details=details)
         _log.info("meeting_changed", meeting_id=meeting.id, user_id=caller.user_id)
     if "settings" in values:
-        await _tell_room(services, changed)
+        await tell_room(services, changed)
     return _shown(services, response, changed)
 
 
@@ -183,8 +184,9 @@ async def end_meeting(
     return _shown(services, response, ended)
 
 
-async def _tell_room(services: Services, meeting: Meeting) -> None:
-    """A meeting that nobody has begun reads its settings from the record when they do."""
+async def tell_room(services: RestServices, meeting: Meeting) -> None:
+    """Its settings are in force where it runs; a meeting that nobody has begun reads them from the
+    record when they do."""
     if await services.placement.assignment(meeting.id) is None:
         return
     with suppress(MeetingEnded):

@@ -20,6 +20,7 @@ from kcs_signaling.service.inviting import Inviting
 from kcs_signaling.service.limits import Limiter
 from kcs_signaling.settings import Settings
 from kcs_signaling.tokens import BadToken, Tokens
+from kcs_signaling.turn import Turn
 
 
 class RestServices(Protocol):
@@ -43,6 +44,8 @@ class RestServices(Protocol):
     def inviting(self) -> Inviting: ...
     @property
     def endings(self) -> Endings: ...
+    @property
+    def turn(self) -> Turn: ...
 
 
 def _services(request: Request) -> RestServices:

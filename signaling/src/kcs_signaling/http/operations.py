@@ -14,6 +14,7 @@ from kcs_contracts.models import Contract
 from kcs_signaling.errors import SignalingError
 from kcs_signaling.http.needs import RestServices, Services
 from kcs_signaling.http.problems import NotReady, documented
+from kcs_signaling.metrics import DEPENDENCY_UP, NODES
 
 _TIMEOUT_S = 2.0
 
@@ -50,11 +51,8 @@ async def healthz() -> str:
 @router.get("/readyz", responses=documented(503))
 async def readyz(services: Services) -> Ready:
     """Whether Redis, the database and at least one SFU node answer; else why not."""
-    redis, records, nodes = await asyncio.gather(
-        _reason(_ping(services)), _reason(services.records.ping()), _alive(services)
-    )
-    found = {"redis": redis, "database": records}
-    if redis is None and not nodes:
+    found, nodes = await _dependencies(services)
+    if found["redis"] is None and not nodes:
         found["nodes"] = "no SFU node is alive"
     reasons = {part: reason for part, reason in found.items() if reason is not None}
     if reasons:
@@ -63,9 +61,21 @@ async def readyz(services: Services) -> Ready:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics() -> Response:
-    """Prometheus metrics of this process."""
+async def metrics(services: Services) -> Response:
+    """Prometheus metrics of this process, and whether what it needs answers."""
+    found, nodes = await _dependencies(services)
+    for part, reason in found.items():
+        DEPENDENCY_UP.labels(part).set(reason is None)
+    NODES.set(nodes)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _dependencies(services: RestServices) -> tuple[dict[str, str | None], int]:
+    """Why Redis and the database do not answer (None: they do), and how many nodes are alive."""
+    redis, records, nodes = await asyncio.gather(
+        _reason(_ping(services)), _reason(services.records.ping()), _alive(services)
+    )
+    return {"redis": redis, "database": records}, nodes
 
 
 async def _ping(services: RestServices) -> None:

@@ -10,7 +10,6 @@ from typing import Annotated
 from fastapi import Depends
 
 from kcs_contracts.ids import ParticipantId
-from kcs_contracts.live import Live
 from kcs_contracts.models import Contract
 from kcs_contracts.protocol.roles import HOSTS
 from kcs_contracts.rooms import Participant, Role
@@ -68,8 +67,5 @@ async def _now(
     if meeting.ended_at is not None:
         return None, role
     me = ParticipantId(caller.user_id)
-    snapshot = await services.placement.snapshot(meeting.id)
-    there = next((one for one in snapshot.participants if one.id == me), None)
-    if there is not None:
-        return there, there.role
-    return None, Live(snapshot.live).role_of(me) or role
+    there, given = await services.placement.person(meeting.id, me)
+    return there, there.role if there is not None else given or role

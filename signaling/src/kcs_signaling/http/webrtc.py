@@ -17,7 +17,6 @@ from kcs_contracts.placement import Placement
 from kcs_signaling.errors import Unavailable
 from kcs_signaling.http.needs import Services
 from kcs_signaling.http.problems import documented
-from kcs_signaling.turn import Turn
 
 _KEPT_S = 10.0
 
@@ -83,6 +82,5 @@ async def webrtc_config(
 ) -> WebRtcConfig:
     """RTP capabilities and STUN servers; needs no token. TURN credentials come when joined."""
     capabilities: Capabilities = request.app.state.capabilities
-    turn = Turn(services.settings.turn, services.settings.meeting.region)
-    servers = [IceServer.model_validate(each) for each in turn.for_anybody()]
+    servers = [IceServer.model_validate(each) for each in services.turn.for_anybody()]
     return WebRtcConfig(rtp_capabilities=await capabilities.read(), ice_servers=servers)

@@ -55,6 +55,12 @@ class Chat:
             row = (await connection.execute(query)).mappings().one_or_none()
         return None if row is None else _message(row)
 
+    async def any(self, meeting_id: MeetingId) -> bool:
+        """Whether anything was ever said in the meeting, deleted or not."""
+        query = select(ChatMessageRow.id).where(ChatMessageRow.meeting_id == meeting_id).limit(1)
+        async with self._database.begin() as connection:
+            return (await connection.execute(query)).first() is not None
+
     async def delete(self, meeting_id: MeetingId, message_id: str, *, at: float) -> bool:
         """Takes a message's text away for good; False when there is none, or it was deleted."""
         async with self._database.begin() as connection:

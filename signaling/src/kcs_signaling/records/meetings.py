@@ -14,6 +14,7 @@ from kcs_signaling.records.database import Database, insert_of
 from kcs_signaling.records.paging import Page, read_page
 from kcs_signaling.records.tables import (
     ChatMessageRow,
+    DeclarationRow,
     IdempotencyKeyRow,
     InvitationRow,
     MeetingRow,
@@ -29,9 +30,13 @@ _AT_ONCE = 100
 _MEETINGS = MeetingRow.__table__
 _FIXED = {"id", "host_id", "created_at", "ended_at", "version"}
 _OF_A_MEETING: tuple[
-    type[ChatMessageRow | IdempotencyKeyRow | InvitationRow | SessionRow | StatsRow], ...
+    type[
+        ChatMessageRow | DeclarationRow | IdempotencyKeyRow | InvitationRow | SessionRow | StatsRow
+    ],
+    ...,
 ] = (
     ChatMessageRow,
+    DeclarationRow,
     IdempotencyKeyRow,
     InvitationRow,
     SessionRow,

@@ -87,6 +87,7 @@ IMPERSONAL = {
     "audit": {"seq", "at", "action", "meeting_id", "details", "hash"},
     "audit_head": {"id", "seq", "hash"},
     "chat_messages": {"id", "meeting_id", "reply_to", "recipient_type", "deleted_at"},
+    "declarations": {"meeting_id", "namespace", "name", "said"},
     "idempotency_keys": {"meeting_id", "created_at"},
     "invitations": {"id", "meeting_id", "role", "created_at", "expires_at", "sent_at"},
     "meetings": {
@@ -101,6 +102,7 @@ IMPERSONAL = {
         "ended_at",
         "settings",
         "version",
+        "pool",
     },
     "refresh_tokens": {"family", "expires_at"},
     "sessions": {"id", "meeting_id"},

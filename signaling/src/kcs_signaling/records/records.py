@@ -11,6 +11,7 @@ from kcs_signaling.records.accounts import Accounts
 from kcs_signaling.records.audit import Audit
 from kcs_signaling.records.chat import Chat
 from kcs_signaling.records.database import Database, open_database
+from kcs_signaling.records.declarations import Declarations
 from kcs_signaling.records.invitations import Invitations
 from kcs_signaling.records.journal import Journal
 from kcs_signaling.records.meetings import Meetings
@@ -39,6 +40,7 @@ class Records:
         self.invitations = Invitations(database)
         self.journal = Journal(database)
         self.meetings = Meetings(database)
+        self.declarations = Declarations(database, self.meetings)
         self.persons = Persons(database)
         self.refresh_tokens = RefreshTokens(database)
         self.sessions = Sessions(database)

@@ -54,6 +54,22 @@ class MeetingRow(Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSON, server_default=text("'{}'"))
     version: Mapped[int] = mapped_column(server_default=text("1"))
     """Grows with each change."""
+    pool: Mapped[str] = mapped_column(String(63), server_default=text("''"))
+    """The SFUPool that takes it; empty: any."""
+
+
+class DeclarationRow(Base):
+    """A meeting that is declared in Kubernetes, until its end was told to all."""
+
+    __tablename__ = "declarations"
+    __table_args__ = (Index("ix_declarations_of_namespace", "namespace", "meeting_id"),)
+
+    meeting_id: Mapped[str] = mapped_column(Words(64), primary_key=True)
+    namespace: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(Words(253))
+    """The object's."""
+    said: Mapped[dict[str, Any]] = mapped_column(JSON)
+    """Its settings as they were declared last: what hosts changed since stays."""
 
 
 class RefreshTokenRow(Base):

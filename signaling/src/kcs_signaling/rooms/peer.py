@@ -1,21 +1,24 @@
 """A peer: one connection of a person, and the room that it is in on this replica."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from kcs_contracts.events import DomainEvent
-from kcs_contracts.ids import ConsumerId, MeetingId, ParticipantId, ProducerId, SessionId
+from kcs_contracts.ids import ConsumerId, Epoch, MeetingId, ParticipantId, ProducerId, SessionId
 from kcs_contracts.models import JsonObject
 from kcs_contracts.rooms import Participant, Role
 from kcs_signaling.errors import NotJoined
 from kcs_signaling.identity import Identity
-from kcs_signaling.rooms.quality import QualityWatch
+from kcs_signaling.rooms.quality import QualityWatch, WordWatch
 from kcs_signaling.rooms.state import RoomState
 
 
 class Audience(Protocol):
     """A dialect as the room sees it: it is told what happened and renders it for its peers."""
+
+    crosses: bool
+    """Its clients may know how to move to another media server without a gap."""
 
     def tell(self, room: "Room", event: DomainEvent, peers: "Iterable[Peer]") -> None:
         """Renders an event that is in `room.state` already. Returns at once; must not raise."""
@@ -44,6 +47,8 @@ class Room:
     peers: "dict[SessionId, Peer]" = field(default_factory=dict)
     lobby: "dict[SessionId, Peer]" = field(default_factory=dict)
     """Peers that wait to be let in: they are told of that, and of the meeting's end."""
+    chat: Literal["unknown", "asking", "silent", "spoken"] = "unknown"
+    """Whether anything was ever said in it: the records need not be asked where it is silent."""
 
 
 @dataclass(eq=False)
@@ -65,8 +70,13 @@ class Seat:
     wants_stats: bool = False
     """It asked for everybody's statistics."""
     watch: QualityWatch = field(default_factory=QualityWatch)
+    word: WordWatch = field(default_factory=WordWatch)
     starts_screen: bool = False
     """It said that it is about to share its screen."""
+    crossing: Epoch | None = None
+    """It was told that the meeting moves to the home of that epoch."""
+    crossed: Epoch | None = None
+    """Its media is at the home of that epoch, beside what it has."""
     called_to: MeetingId | None = None
     """The breakout room that it was told to go to."""
 
@@ -82,6 +92,10 @@ class Seat:
     @property
     def role(self) -> Role:
         return self.now.role
+
+    def keep_consumers(self, producers: Container[ProducerId]) -> None:
+        """Consumers of all other producers are gone."""
+        self.consumers = {p: each for p, each in self.consumers.items() if p in producers}
 
     def forget_consumer(self, consumer_id: str) -> None:
         """The consumer is closed."""

@@ -31,6 +31,7 @@ class _Bounds:
 
 _POOR = _Bounds(loss_percent=5, jitter_ms=50, rtt_ms=200)
 _FAIR = _Bounds(loss_percent=2, jitter_ms=30, rtt_ms=150)
+_WORDS: tuple[Word, ...] = ("excellent", "good", "fair", "poor")
 _GOOD = _Bounds(loss_percent=1, jitter_ms=20, rtt_ms=100)
 
 
@@ -41,6 +42,34 @@ def word_for(stats: ConnectionStats) -> Word:
     if _FAIR.exceeded_by(stats):
         return "fair"
     return "good" if _GOOD.exceeded_by(stats) else "excellent"
+
+
+class WordWatch:
+    """The word that is told of a connection: another one when two reports in a row call for it, so
+    that one bad moment, or a connection at the edge of two words, is not told again and again."""
+
+    def __init__(self) -> None:
+        self.word: Word | None = None
+        self._last: Word | None = None
+
+    def after(self, stats: ConnectionStats, told: Word | None) -> Word:
+        """The word to tell now.
+
+        Args:
+            stats: what the client reports.
+            told: what was told last of this person, by another socket of theirs maybe.
+        """
+        now, before = word_for(stats), self._last
+        self._last, held = now, self.word or told or now
+        if before is not None and _step(held, before) * _step(held, now) > 0:
+            held = min(before, now, key=lambda word: abs(_step(held, word)))
+        self.word = held
+        return held
+
+
+def _step(held: Word, now: Word) -> int:
+    """How much worse it is now; below 0: better."""
+    return _WORDS.index(now) - _WORDS.index(held)
 
 
 class QualityWatch:

@@ -1,14 +1,18 @@
 """A replica's copy of a meeting: a snapshot, brought up to date by the bus, event by event."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from enum import Enum, auto
 from typing import Literal
 
 from kcs_contracts.events import (
+    AtNext,
     BreakoutMoved,
     DomainEvent,
+    MediaMigrating,
+    MediaMoved,
     MediaReset,
     MediaToggled,
+    MoveAbandoned,
     ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
@@ -30,7 +34,16 @@ from kcs_contracts.ids import (
     ProducerId,
 )
 from kcs_contracts.live import Live
-from kcs_contracts.rooms import Assignment, Participant, Producer, RoomSnapshot, Waiting
+from kcs_contracts.rooms import (
+    Assignment,
+    NextHome,
+    Participant,
+    Producer,
+    RoomSnapshot,
+    Waiting,
+)
+
+Producers = dict[ProducerId, Producer]
 
 
 class Applied(Enum):
@@ -42,6 +55,24 @@ class Applied(Enum):
     """It was in the state already."""
     GAP = auto()
     """Events before it are missing: the state is unchanged, read the snapshot again."""
+
+
+class NextPlane:
+    """The media of the home that the meeting is moving to."""
+
+    def __init__(self, node: NodeName, epoch: Epoch, generation: Generation):
+        self.node, self.epoch, self.generation = node, epoch, generation
+        self.assignment: Assignment | None = None
+        """None: an event said that it moves, and not where the next home listens."""
+        self.producers: Producers = {}
+
+    @classmethod
+    def of(cls, home: NextHome) -> "NextPlane":
+        """As a snapshot has it."""
+        plane = cls(home.assignment.node, home.epoch, home.generation)
+        plane.assignment = home.assignment
+        plane.producers = {each.id: each for each in home.producers}
+        return plane
 
 
 class RoomState:
@@ -61,10 +92,28 @@ class RoomState:
         self.live = Live(snapshot.live)
         self.inside: dict[ParticipantId, MeetingId] = dict(snapshot.inside)
         """Who is in which breakout room."""
+        self.next = NextPlane.of(snapshot.next) if snapshot.next else None
+        """Where it is moving to."""
 
     def producers_of(self, participant_id: ParticipantId) -> list[Producer]:
         """What the participant sends, oldest first."""
         return [each for each in self.producers.values() if each.participant_id == participant_id]
+
+    def producers_at(self, epoch: Epoch | None) -> Producers | None:
+        """What is sent to the home, or, in its epoch, to the next one; None: that is neither."""
+        if epoch in (None, self.epoch):
+            return self.producers
+        return self.next.producers if self.next and self.next.epoch == epoch else None
+
+    def streams_of(self, participant_id: ParticipantId) -> list[tuple[Epoch | None, Producer]]:
+        """What the participant sends to the home (None), and to the next one (its epoch)."""
+        found: list[tuple[Epoch | None, Producer]] = [
+            (None, each) for each in self.producers_of(participant_id)
+        ]
+        if self.next is not None:
+            more = self.next.producers.values()
+            found += [(self.next.epoch, p) for p in more if p.participant_id == participant_id]
+        return found
 
     def apply(self, published: Published) -> Applied:
         """Takes the event in, if it is the next one."""
@@ -98,8 +147,8 @@ class RoomState:
                 self.participants[participant.id] = participant
             case ParticipantLeft(participant_id=gone):
                 self.participants.pop(gone, None)
-                for producer in self.producers_of(gone):
-                    del self.producers[producer.id]
+                for plane, producer in self.streams_of(gone):
+                    del (self.producers_at(plane) or {})[producer.id]
             case ParticipantChanged(participant=participant):
                 if participant.id in self.participants:
                     self.participants[participant.id] = participant
@@ -119,14 +168,22 @@ class RoomState:
                 self._change(who, session=session)
             case MediaToggled(participant_id=who, kind=kind, enabled=enabled):
                 self._change(who, **{f"{kind}_enabled": enabled})
-            case ProducerOpened(producer=producer):
-                self.producers[producer.id] = producer
-            case ProducerPaused(producer_id=which, paused=paused):
-                if known := self.producers.get(which):
-                    self.producers[which] = known.model_copy(update={"paused": paused})
-            case ProducerClosed(producer_id=which):
-                self.producers.pop(which, None)
+            case ProducerOpened() | ProducerPaused() | ProducerClosed():
+                _take_stream(self.producers, event)
+            case AtNext(epoch=epoch, event=stream):
+                if self.next is not None and self.next.epoch == epoch:
+                    _take_stream(self.next.producers, stream)
+            case MediaMigrating(node=node, epoch=epoch, generation=generation):
+                self.next = NextPlane(node, epoch, generation)
+            case MoveAbandoned():
+                self.next = None
+            case MediaMoved(epoch=epoch, generation=generation):
+                came = self.next if self.next and self.next.epoch == epoch else None
+                self.assignment = came.assignment if came else None
+                self.producers = came.producers if came else {}
+                self.epoch, self.generation, self.next = epoch, generation, None
             case MediaReset(epoch=epoch, generation=generation):
+                self.next = None
                 if epoch != self.epoch:
                     self.assignment = None  # the event does not say where the new home listens
                 self.epoch, self.generation = epoch, generation
@@ -135,6 +192,19 @@ class RoomState:
     def _change(self, who: ParticipantId, **changes: object) -> None:
         if known := self.participants.get(who):
             self.participants[who] = known.model_copy(update=changes)
+
+
+def _take_stream(
+    producers: Producers, event: ProducerOpened | ProducerPaused | ProducerClosed
+) -> None:
+    match event:
+        case ProducerOpened(producer=producer):
+            producers[producer.id] = producer
+        case ProducerPaused(producer_id=which, paused=paused):
+            if known := producers.get(which):
+                producers[which] = known.model_copy(update={"paused": paused})
+        case ProducerClosed(producer_id=which):
+            producers.pop(which, None)
 
 
 def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
@@ -149,19 +219,13 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
         for who, known in old.participants.items()
         if who in new.participants and new.participants[who].joined_at_ms == known.joined_at_ms
     }
+    old_producers = old.producers
     if (old.epoch, old.generation) != (new.epoch, new.generation) and old.epoch:
-        node = new.assignment.node if new.assignment else NodeName("")
-        yield MediaReset(reason="moved", node=node, epoch=new.epoch, generation=new.generation)
-        old_producers: dict[ProducerId, Producer] = {}
-    else:
-        old_producers = old.producers
-    streams = {
-        which: producer
-        for which, producer in old_producers.items()
-        if which in new.producers and producer.participant_id in stayed
-    }
+        yield _other_plane(old, new)
+        old_producers = {}
+    opened = list(_opened(old_producers, new.producers, stayed))
     for closed in old_producers.values():
-        if closed.id not in streams:
+        if closed.id not in new.producers or closed.participant_id not in stayed:
             yield closed_event(closed, left=closed.participant_id not in stayed)
     for gone, known in old.participants.items():
         if gone not in stayed:
@@ -177,9 +241,26 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
             yield from _changed(stayed[who], participant)
         else:
             yield ParticipantJoined(participant=participant, count=count)
-    for producer in new.producers.values():
-        earlier = streams.get(producer.id)
-        if earlier is None:
+    yield from opened
+    yield from _at_next(old, new)
+
+
+def _other_plane(old: RoomState, new: RoomState) -> MediaMoved | MediaReset:
+    """The media plane is another: the one that the meeting was moving to, or one that nobody had
+    heard of."""
+    node = new.assignment.node if new.assignment else NodeName("")
+    epoch, generation = new.epoch, new.generation
+    if old.next is not None and old.next.epoch == epoch and old.next.generation == generation:
+        return MediaMoved(node=node, epoch=epoch, generation=generation)
+    return MediaReset(reason="moved", node=node, epoch=epoch, generation=generation)
+
+
+def _opened(
+    old: Producers, new: Producers, stayed: Container[ParticipantId]
+) -> Iterator[ProducerOpened | ProducerPaused]:
+    for producer in new.values():
+        earlier = old.get(producer.id)
+        if earlier is None or producer.participant_id not in stayed:
             yield ProducerOpened(producer=producer)
         elif earlier.paused != producer.paused:
             yield ProducerPaused(
@@ -187,6 +268,25 @@ def missed(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
                 participant_id=producer.participant_id,
                 paused=producer.paused,
             )
+
+
+def _at_next(old: RoomState, new: RoomState) -> Iterator[DomainEvent]:
+    """What became of a move, and what is sent where it goes."""
+    before, now = old.next, new.next
+    if before is not None and (now is None or now.epoch != before.epoch):
+        if new.epoch == old.epoch:
+            yield MoveAbandoned(epoch=before.epoch)
+        before = None
+    if now is None:
+        return
+    if before is None:
+        yield MediaMigrating(node=now.node, epoch=now.epoch, generation=now.generation)
+    producers = before.producers if before else {}
+    for closed in producers.values():
+        if closed.id not in now.producers:
+            yield AtNext(epoch=now.epoch, event=closed_event(closed, left=False))
+    for event in _opened(producers, now.producers, new.participants):
+        yield AtNext(epoch=now.epoch, event=event)
 
 
 def closed_event(producer: Producer, *, left: bool) -> ProducerClosed:

@@ -1,11 +1,14 @@
 """Adding people to a running meeting, as its hosts do: they come in without approval.
 
+Mails go out by the outbox: a mail server that hangs holds up nobody's commands.
+
 Whoever has an account comes in by that. A link with a token is made for guests alone: with one of
 somebody else's, a co-host would sit in their place, be it the host's, and read what is theirs.
 """
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 from kcs_contracts.ids import ParticipantId, UserId
 from kcs_contracts.protocol.people import Invited
@@ -15,17 +18,21 @@ from kcs_signaling.ports import Meeting
 from kcs_signaling.records.records import Records
 from kcs_signaling.rooms.peer import Peer
 from kcs_signaling.service.entry import main_of
-from kcs_signaling.service.inviting import Inviting
+from kcs_signaling.service.inviting import Inviting, Prepared
+from kcs_signaling.service.outbox import Outbox
 from kcs_signaling.service.people import People
 
-_MAILS_AT_ONCE = 10
+_AT_ONCE = 10
+_MAILED_WITHIN_S = 2.0
+"""Longer nobody waits for the mail server; the answer then says that mails are on their way."""
 
 
 class Adding:
     """`participant:add`."""
 
-    def __init__(self, records: Records, inviting: Inviting, people: People):
-        self._records, self._inviting, self._people = records, inviting, people
+    def __init__(self, records: Records, inviting: Inviting, people: People, outbox: Outbox):
+        self._records, self._inviting = records, inviting
+        self._people, self._outbox = people, outbox
 
     async def add(
         self,
@@ -60,12 +67,12 @@ class Adding:
     async def _mail(
         self, peer: Peer, meeting: Meeting, emails: Sequence[str], role: Role
     ) -> list[Invited]:
-        """Some at once: the peer's other commands wait for the last of them."""
-        turn = asyncio.Semaphore(_MAILS_AT_ONCE)
+        """All are invited when this returns; the mail server gets a moment of the peer's time."""
+        turn = asyncio.Semaphore(_AT_ONCE)
 
-        async def invite(email: str) -> Invited:
+        async def prepare(email: str) -> Prepared:
             async with turn:
-                made = await self._inviting.invite(
+                return await self._inviting.prepare(
                     meeting,
                     peer.identity,
                     email=email,
@@ -73,10 +80,21 @@ class Adding:
                     role=role,
                     admitted=True,
                 )
-            sent = made.not_sent_because is None
-            return Invited(email=email, join_url=made.link, sent=sent)
 
-        done = await asyncio.gather(*map(invite, emails), return_exceptions=True)
+        done = await asyncio.gather(*map(prepare, emails), return_exceptions=True)
         if errors := [each for each in done if isinstance(each, BaseException)]:
             raise errors[0]
-        return [each for each in done if not isinstance(each, BaseException)]
+        prepared = [each for each in done if not isinstance(each, BaseException)]
+        mails = [self._outbox.send(each) for each in prepared]
+        if mails:
+            await asyncio.wait(mails, timeout=_MAILED_WITHIN_S)
+        return [_invited(each, mail) for each, mail in zip(prepared, mails, strict=True)]
+
+
+def _invited(prepared: Prepared, mail: "asyncio.Task[bool]") -> Invited:
+    state: Literal["sent", "sending", "not_sent"] = "sending"
+    if mail.done():
+        state = "sent" if not mail.cancelled() and mail.result() else "not_sent"
+    return Invited(
+        email=prepared.record.email, join_url=prepared.link, sent=state == "sent", mail=state
+    )

@@ -6,6 +6,7 @@ hosts do not undo each other. Who goes into a room leaves the main meeting's med
 in mind that they are inside, and their way back stays open.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -13,8 +14,9 @@ import structlog
 
 from kcs_contracts.events import BreakoutClosing, BreakoutTold
 from kcs_contracts.ids import MeetingId, ParticipantId
+from kcs_contracts.node_api import CloseRoom
 from kcs_contracts.placement import MeetingIsOver, Placement
-from kcs_contracts.rooms import BreakoutRoom, Breakouts, Participant
+from kcs_contracts.rooms import Assignment, BreakoutRoom, Breakouts, Participant
 from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound, Unavailable
 from kcs_signaling.rooms.peer import Peer, Room
 from kcs_signaling.rooms.permissions import is_host
@@ -160,11 +162,25 @@ class RoomBreakouts:
                 raise NotFound("the breakout rooms close at another time")
             return now.model_copy(update={"open": False, "closes_at_ms": None, "assignments": {}})
 
-        after = await self._change_of(main, None, _there(closed))
-        for room in after.rooms:
-            await self._nodes.end(room.id, "breakout_closed")
+        after, homes = await self._close(main, _there(closed))
+        await asyncio.gather(*(self._nodes.tell_home(home, CloseRoom()) for home in homes))
         _log.info("breakouts_closed", meeting_id=main)
         return after
+
+    async def _close(
+        self, main: MeetingId, change: Callable[[Breakouts | None], Breakouts]
+    ) -> tuple[Breakouts, list[Assignment]]:
+        """Says that they are closed and ends them in one step; answers where their media is."""
+        for _ in range(_TRIES):
+            async with redis_calls():
+                now = (await self._placement.live(main)).breakouts
+                after = change(now)
+                if now is None:
+                    break
+                homes = await self._placement.close_breakouts(main, now, after)
+                if homes is not None:
+                    return after, homes
+        raise _busy()
 
     def now(self, peer: Peer) -> Breakouts:
         """The rooms.
@@ -210,7 +226,11 @@ class RoomBreakouts:
                 after = change(now)
                 if await self._placement.change_live(main, "breakouts", after, by, expected=now):
                     return after
-        raise Unavailable("others change the breakout rooms at this moment", retry_after_s=1)
+        raise _busy()
+
+
+def _busy() -> Unavailable:
+    return Unavailable("others change the breakout rooms at this moment", retry_after_s=1)
 
 
 def deal(

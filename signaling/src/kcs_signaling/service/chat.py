@@ -73,14 +73,15 @@ class RoomChat:
         return posted
 
     async def delete(self, peer: Peer, message_id: str) -> None:
-        """Takes a message's text away for good.
+        """Takes a message's text away for good, and tells all; asked again, tells it again, since
+        the first time may have been on record only.
 
         Raises:
             NotFound: there is none, for all that the peer may know.
             AccessDenied: it is somebody else's, and the peer is no host.
         """
         seat = peer.seated()
-        message = await self._seen(seat, message_id)
+        message = await self._known(seat, message_id)
         if message.sender_id != peer.identity.user_id:
             authorise(seat.role, Action.MODERATE_CHAT, seat.room.state.live.settings)
         await self._records.chat.delete(seat.room.id, message_id, at=time.time())
@@ -110,6 +111,20 @@ class RoomChat:
         except BadCursor as error:
             raise InvalidRequest("before: take `next` of an earlier answer") from error
 
+    async def recent(self, peer: Peer) -> list[ChatMessage]:
+        """The last of what the peer may see, newest first. Where nothing was said by the time that
+        the first came here, the records are not asked again until something is."""
+        room = peer.seated().room
+        if room.chat == "silent":
+            return []
+        said = (await self.history(peer)).items
+        if not said and room.chat == "unknown":
+            room.chat = "asking"
+            spoken = await self._records.chat.any(room.id)
+            if room.chat == "asking":  # nothing was told meanwhile
+                room.chat = "spoken" if spoken else "silent"
+        return list(said)
+
     async def typing(self, peer: Peer, typing: bool) -> None:
         """Says that the peer is writing, or not any more."""
         seat = peer.seated()
@@ -129,9 +144,16 @@ class RoomChat:
         return reacted
 
     async def _seen(self, seat: Seat, message_id: str) -> ChatMessage:
-        """A message that the peer may see."""
+        """A message that the peer may see, and that nobody has deleted."""
+        message = await self._known(seat, message_id)
+        if message.deleted_at is not None:
+            raise NotFound("there is no such message")
+        return message
+
+    async def _known(self, seat: Seat, message_id: str) -> ChatMessage:
+        """A message that the peer may see, deleted or not."""
         message = await self._records.chat.read(seat.room.id, message_id)
-        if message is None or message.deleted_at is not None or not may_see(message, seat):
+        if message is None or not may_see(message, seat):
             raise NotFound("there is no such message")
         return message
 

@@ -18,6 +18,7 @@ from kcs_contracts.placement import (
     WasRemoved,
 )
 from kcs_signaling import errors
+from kcs_signaling.metrics import NO_CAPACITY
 
 _log = structlog.get_logger()
 _TIMEOUT_S = 2.0
@@ -35,6 +36,7 @@ async def redis_calls(timeout_s: float = _TIMEOUT_S) -> AsyncIterator[None]:
         async with asyncio.timeout(timeout_s):
             yield
     except NoCapacity as error:
+        NO_CAPACITY.inc()
         raise errors.NoCapacity(
             "all media servers are full; try again soon", retry_after_s=error.retry_after_s
         ) from error

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import NamedTuple
 from urllib.parse import quote
 
 import structlog
@@ -26,11 +27,22 @@ from kcs_signaling.tokens import Person, Tokens, User, meeting_token_expiry
 
 _log = structlog.get_logger()
 _OPEN_END_MINUTES = 60
+GUEST = "guest-"
+"""What the ids of people without an account begin with."""
 
 INVITATIONS = Limit(count=200, per_seconds=3600)
 """To the meetings of one host, whoever of its hosts makes them."""
 INVITATIONS_TO_ONE = Limit(count=10, per_seconds=3600)
 """To one mailbox, whoever makes them."""
+
+
+class Prepared(NamedTuple):
+    """An invitation that is on record and was mailed to nobody yet."""
+
+    meeting: Meeting
+    inviter: Person
+    record: InvitationRecord
+    link: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,33 @@ class Inviting:
             MeetingEnded: the meeting is over.
             Unavailable: the records do not answer.
         """
+        prepared = await self.prepare(
+            meeting,
+            inviter,
+            email=email,
+            display_name=display_name,
+            role=role,
+            valid_hours=valid_hours,
+            admitted=admitted,
+        )
+        return await self.deliver(prepared)
+
+    async def prepare(
+        self,
+        meeting: Meeting,
+        inviter: Person,
+        *,
+        email: str,
+        display_name: str,
+        role: Role,
+        valid_hours: int | None = None,
+        admitted: bool = False,
+    ) -> Prepared:
+        """Puts an invitation on record: it stands, and its link works.
+
+        Raises:
+            MeetingEnded, Unavailable: as `invite`.
+        """
         person = User(user_id=guest_id(), user_name=display_name, email=email)
         record = InvitationRecord(
             id=secrets.token_urlsafe(9),
@@ -99,6 +138,15 @@ class Inviting:
             meeting_id=meeting.id,
             details={"invitation": record.id, "role": role.value},
         )
+        return Prepared(meeting, inviter, record, link)
+
+    async def deliver(self, prepared: Prepared) -> Made:
+        """Mails an invitation that is on record, and puts on record that it was sent.
+
+        Raises:
+            Unavailable: the records do not answer; the mail is out, or not.
+        """
+        meeting, inviter, record, link = prepared
         reason = await self._mail(meeting, inviter, record, link)
         if reason is None:
             sent_at = time.time()
@@ -168,4 +216,4 @@ def link_expiry(meeting: Meeting, valid_hours: int | None = None) -> int:
 
 def guest_id() -> UserId:
     """Of somebody who is known by an invitation alone."""
-    return UserId(f"guest-{secrets.token_hex(8)}")
+    return UserId(f"{GUEST}{secrets.token_hex(8)}")

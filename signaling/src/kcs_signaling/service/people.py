@@ -15,7 +15,7 @@ from kcs_contracts.ids import MeetingId, ParticipantId, UserId
 from kcs_contracts.live import Layout, Live
 from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.models import JsonObject
-from kcs_contracts.node_api import CloseParticipant, CloseProducer, SetMuted
+from kcs_contracts.node_api import CloseProducer, SetMuted
 from kcs_contracts.placement import Placement
 from kcs_contracts.protocol.roles import SENDING, Action, allows
 from kcs_contracts.rooms import MediaKind, Participant, Role
@@ -52,7 +52,7 @@ class People:
         seat = peer.seated()
         authorise_over(seat.role, _participant(seat, target).role)
         op = SetMuted(participant_id=target, kind=kind, muted=muted)
-        await self._nodes.ask(seat.room, op)
+        await self._nodes.ask_all(seat.room, op)
         async with redis_calls():
             done = await self._placement.mute(
                 seat.room.id, target, kind, muted, seat.participant_id, note
@@ -105,7 +105,7 @@ class People:
         LEFT.labels("removed").inc()
         self._records.journal.closed(meeting_id, UserId(target), at=time.time())
         _log.info("participant_removed", meeting_id=meeting_id, user_id=target)
-        await self._nodes.tell(meeting_id, CloseParticipant(participant_id=target))
+        await self._nodes.dismiss(meeting_id, target)
 
     # --- roles -----------------------------------------------------------------------------------
 
@@ -133,7 +133,7 @@ class People:
 
     async def _end_what_it_may_not(self, room: Room, target: ParticipantId, role: Role) -> None:
         """Ends what they send and may send no longer."""
-        for producer in room.state.producers_of(target):
+        for _, producer in room.state.streams_of(target):
             if allows(role, SENDING[producer.source]):
                 continue
             op = CloseProducer(participant_id=target, producer_id=producer.id)

@@ -10,7 +10,6 @@ from contextlib import suppress
 import structlog
 
 from kcs_contracts.ids import UserId
-from kcs_contracts.node_api import CloseParticipant
 from kcs_contracts.placement import Placement, Presence
 from kcs_signaling.errors import (
     AccessDenied,
@@ -23,7 +22,6 @@ from kcs_signaling.metrics import LEFT
 from kcs_signaling.records.journal import Journal
 from kcs_signaling.rooms.peer import Peer, Room
 from kcs_signaling.service.guard import redis_calls
-from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.service.registry import RoomRegistry
 from kcs_signaling.settings import MeetingSettings
 
@@ -47,12 +45,11 @@ class RoomPresence:
         settings: MeetingSettings,
         placement: Placement,
         registry: RoomRegistry,
-        nodes: RoomNodes,
         journal: Journal,
         now: Callable[[], float] = time.monotonic,
     ):
         self._settings, self._placement, self._journal = settings, placement, journal
-        self._registry, self._nodes = registry, nodes
+        self._registry = registry
         self._now = now
         self._presence_ms = int(settings.presence_seconds * 1000)
         self._sweep_from = now() + settings.presence_seconds
@@ -107,7 +104,7 @@ class RoomPresence:
                 _log.warning("meeting_moved", meeting_id=meeting_id, lost=node, node=home.node)
 
     async def sweep(self) -> None:
-        """Takes out participants whose presence is over, and their media."""
+        """Takes out participants whose presence is over; their media follows (`departures`)."""
         if self._now() < self._sweep_from:
             return
         async with redis_calls():
@@ -116,7 +113,6 @@ class RoomPresence:
             LEFT.labels("timeout").inc()
             self._journal.closed(meeting_id, UserId(participant_id), at=time.time())
             _log.info("participant_timed_out", meeting_id=meeting_id, user_id=participant_id)
-            await self._nodes.tell(meeting_id, CloseParticipant(participant_id=participant_id))
 
     async def touch(self) -> None:
         """Says that this replica's peers are present, and puts back those that Redis lost."""

@@ -18,7 +18,7 @@ from kcs_signaling.metrics import (
 from kcs_signaling.records.journal import Journal
 from kcs_signaling.records.stats import StatsSample
 from kcs_signaling.rooms.peer import Peer
-from kcs_signaling.rooms.quality import Issue, word_for
+from kcs_signaling.rooms.quality import Issue
 from kcs_signaling.service.guard import redis_calls
 
 FRESH_S = 15.0
@@ -66,9 +66,10 @@ class Quality:
             loss=stats.packet_loss,
             bitrate=stats.bitrate,
         )
+        word = seat.word.after(stats, seat.now.quality)
         async with redis_calls():
             await self._placement.report_stats(
-                seat.room.id, seat.participant_id, kept.model_dump(), word_for(stats)
+                seat.room.id, seat.participant_id, kept.model_dump(), word
             )
         told = seat.watch.after(stats)
         if told is not None and not told[1]:

@@ -15,9 +15,13 @@ from redis.asyncio import Redis
 
 from kcs_contracts.events import (
     KEPT,
+    AtNext,
+    ChatPosted,
     DomainEvent,
+    MediaMoved,
     MediaReset,
     MeetingEnded,
+    MoveAbandoned,
     ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
@@ -36,7 +40,7 @@ from kcs_signaling.rooms.state import Applied, RoomState, closed_event, missed
 from kcs_signaling.service.guard import redis_calls
 
 _log = structlog.get_logger()
-_NEWS = (*KEPT, MediaReset)
+_NEWS = (*KEPT, MediaReset, MediaMoved)
 """What the answer to a join does not hold, if it happens while that is made."""
 _RETRY_S = 0.5
 _BUS_LATE_S = 0.2
@@ -76,6 +80,11 @@ class RoomRegistry:
             for entry in self._entries.values()
             if entry.room and (entry.room.peers or entry.room.lobby)
         ]
+
+    def room(self, meeting_id: MeetingId) -> Room | None:
+        """The meeting's room, if it has peers here."""
+        entry = self._entries.get(meeting_id)
+        return entry.room if entry is not None else None
 
     async def enter(
         self, peer: Peer, seat_of: Callable[[Room], Seat], meeting_id: MeetingId, version: int
@@ -264,7 +273,7 @@ class RoomRegistry:
 
     async def _refresh(self, entry: "_Entry", room: Room) -> None:
         entry.refreshing = True
-        before = room.state
+        before, room.chat = room.state, "unknown"
         async with redis_calls():
             snapshot = await self._placement.snapshot(room.id)
             news = await self._placement.kept_news(room.id, before.version)
@@ -316,9 +325,9 @@ class RoomRegistry:
 
     def _tell(self, room: Room, event: DomainEvent) -> None:
         if isinstance(event, MediaReset):
-            for peer in room.peers.values():
-                if peer.seat is not None:
-                    peer.seat.consumers.clear()
+            for seat in _seats(room):
+                seat.consumers.clear()
+                seat.crossing = None
         audiences: dict[Audience, list[Peer]] = {}
         for peer in _listeners(room, event):
             audiences.setdefault(peer.audience, []).append(peer)
@@ -332,7 +341,19 @@ class RoomRegistry:
     def _follow(self, room: Room, event: DomainEvent) -> None:
         """What an event means for the peers here."""
         match event:
-            case ProducerClosed(producer_id=which):
+            case ChatPosted():
+                room.chat = "spoken"
+            case MediaMoved(epoch=epoch):
+                for seat in _seats(room):
+                    seat.keep_consumers(room.state.producers if seat.crossed == epoch else ())
+                    seat.crossing = None
+            case MoveAbandoned():
+                for seat in _seats(room):
+                    seat.keep_consumers(room.state.producers)
+                    seat.crossing = seat.crossed = None
+            case (
+                ProducerClosed(producer_id=which) | AtNext(event=ProducerClosed(producer_id=which))
+            ):
                 for peer in room.peers.values():
                     if peer.seat is not None:
                         peer.seat.consumers.pop(which, None)
@@ -400,6 +421,12 @@ class RoomRegistry:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _seats(room: Room) -> Iterator[Seat]:
+    for peer in room.peers.values():
+        if peer.seat is not None:
+            yield peer.seat
 
 
 def _listeners(room: Room, event: DomainEvent) -> Iterator[Peer]:

@@ -10,7 +10,6 @@ A peer that leaves is gone at once. A peer whose socket is lost keeps its media 
 `presence_seconds`, and is resumed by whichever socket of the same user joins next.
 """
 
-import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ import structlog
 from kcs_contracts.events import ChatPosted, Published
 from kcs_contracts.ids import MeetingId, ParticipantId, UserId
 from kcs_contracts.live import as_json
-from kcs_contracts.node_api import CloseParticipant, OpenRoom, RoomOpened
+from kcs_contracts.models import JsonObject
+from kcs_contracts.node_api import OpenRoom, RoomOpened
 from kcs_contracts.placement import Joined, Placement, Waits
 from kcs_contracts.rooms import Participant, Role
 from kcs_signaling.errors import AccessDenied, InvalidRequest, NotJoined, Unavailable
@@ -35,12 +35,15 @@ from kcs_signaling.service.entry import Entry, main_of
 from kcs_signaling.service.guard import redis_calls
 from kcs_signaling.service.nodes import RoomNodes
 from kcs_signaling.service.registry import RoomRegistry
+from kcs_signaling.service.turns import Turns
 from kcs_signaling.settings import MeetingSettings
 
 _log = structlog.get_logger()
 _AT_ONCE = 16
 """Joins that ask records or placement at a time. In a rush the others wait before their calls'
 timeouts begin: else all are late together, and nobody comes in."""
+_TURN_WITHIN_S = 5.0
+"""Nobody waits longer for their turn: where Redis is away, each before them takes its timeout."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class RoomService:
         self._settings, self._entry, self._journal = settings, entry, journal
         self._placement, self._registry, self._nodes = placement, registry, nodes
         self.presence_ms = int(settings.presence_seconds * 1000)
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._turns = Turns(_AT_ONCE, _TURN_WITHIN_S)
 
     async def create(self, identity: Identity, request: JoinRequest) -> Meeting:
         """Makes the meeting's room ready on a node before anybody is in it.
@@ -108,10 +111,11 @@ class RoomService:
         """
         before = peer.seat
         self._check_the_way(before, request.meeting_id)
-        async with self._turns:
+        async with self._turns.one():
             meeting, role = await self._look_up(peer.identity, request)
-        opened = await self._open(meeting)  # in no turn: a node that hangs holds up its own alone
-        async with self._turns:
+        # in no turn: a node that hangs holds up its own alone
+        rtp_capabilities = await self._open(meeting)
+        async with self._turns.one():
             joined = await self._let_in(peer, meeting, role, request.display_name)
         if isinstance(joined, Waits):
             if peer.waits_for is not None and peer.waits_for.id != meeting.id:
@@ -127,7 +131,7 @@ class RoomService:
             if not joined.resumed:
                 await self._take_out(meeting.id, joined.participant.id, peer)
             raise
-        seat.room.rtp_capabilities = opened.rtp_capabilities
+        seat.room.rtp_capabilities = rtp_capabilities
         self._tell_of(peer, seat, joined)
         return Entrance(meeting, seat, joined.resumed)
 
@@ -197,16 +201,24 @@ class RoomService:
         if meeting_id != parent and meeting_id not in rooms and not _beside(parent, meeting_id):
             raise InvalidRequest("leave the meeting that you are in first")
 
-    async def _open(self, meeting: Meeting) -> RoomOpened:
+    async def _open(self, meeting: Meeting) -> JsonObject:
+        """Gives the meeting a home and opens its room there; what its router can receive.
+
+        Where others are in it at that home, the node is not asked again: it opens the room anyway
+        with whatever is made in it.
+        """
         async with redis_calls():
             home = await self._placement.assign(
                 meeting.id,
                 region=meeting.region or self._settings.region,
                 expected=meeting.expected_participants,
             )
+        room = self._registry.room(meeting.id)
+        if room is not None and room.rtp_capabilities and room.state.assignment == home:
+            return room.rtp_capabilities
         done = await self._nodes.ask_home(home, OpenRoom())
         assert isinstance(done.answers[0], RoomOpened)
-        return done.answers[0]
+        return done.answers[0].rtp_capabilities
 
     async def _let_in(
         self, peer: Peer, meeting: Meeting, role: Role, display_name: str | None
@@ -295,7 +307,7 @@ class RoomService:
             LEFT.labels("left").inc()
             self._journal.closed(meeting_id, UserId(participant_id), at=time.time())
             _log.info("participant_left", meeting_id=meeting_id, user_id=participant_id)
-            await self._nodes.tell(meeting_id, CloseParticipant(participant_id=participant_id))
+            await self._nodes.dismiss(meeting_id, participant_id)
 
 
 def _concerns(news: Published, seat: Seat) -> bool:

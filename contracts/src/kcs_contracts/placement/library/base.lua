@@ -7,13 +7,19 @@
 --
 --   kcs:since           when this Redis was first seen empty, ms
 --   kcs:nodes           set of node names;   kcs:drained  set of names with a drain mark
---   kcs:node:<node>     hash boot url region capacity cpu consumers egress lease_until
+--   kcs:node:<node>     hash boot url region capacity cpu consumers egress lease_until hosted
 --   kcs:past:<node>     set of its boots that were replaced or released
 --   kcs:reserved:<node> hash meeting -> "people:since", see reserved()
---   kcs:home:<meeting>  hash node boot url epoch generation expected version
+--   kcs:home:<meeting>  hash node boot url epoch generation expected version, last (the highest epoch
+--                       given out), and while it moves next_node next_boot next_url next_epoch
+--                       next_generation next_until
+--   kcs:moves           sorted set of meetings that move, by when that ends, ms
 --   kcs:people:<meeting>, kcs:producers:<meeting>   hash id -> JSON of rooms.Participant, Producer
 --   kcs:sources:<meeting>                           hash "participant/source" -> producer id
+--   kcs:next_producers:<meeting>, kcs:next_sources:<meeting>  the same at the next home
+--   kcs:crossed:<meeting> set of those whose media is at the next home, see moving.lua
 --   kcs:waiting:<meeting>                           hash id -> JSON of rooms.Waiting
+--   kcs:let_in:<meeting> set of those whom a host has just let in from the queue
 --   kcs:live:<meeting>  hash field -> JSON: what holds in it, see live.lua
 --   kcs:screens:<meeting> set of those who share a screen
 --   kcs:inside:<meeting>  hash id -> the breakout room that they are in
@@ -21,7 +27,9 @@
 --   kcs:stats:<meeting> hash id -> JSON of what the client reported last
 --   kcs:presence        sorted set "meeting/participant" by when the presence ends, ms
 --   kcs:idle            sorted set of empty meetings by when they are to end, ms
+--   kcs:gone, kcs:gone:<meeting>  whose media the node is still to close, see gone.lua
 --   kcs:ended:<meeting> the mark that it is over
+--   kcs:shut:<meeting>  the epoch in which a breakout room was closed: no node has it any more
 --
 -- cjson writes numbers with 14 digits: enough for ms since 1970 (13 digits until the year 2286),
 -- which epochs, versions and joined_at_ms are. It cannot tell {} from []: nothing that is decoded
@@ -29,7 +37,7 @@
 --
 -- An answer is {"ok", ...} or {a word that says why not}.
 
-local VERSION = 2
+local VERSION = 3
 
 local HOUR = 3600 * 1000
 local DAY = 24 * HOUR
@@ -44,12 +52,15 @@ local MAX_LIVE = 5000
 local KEPT_NEWS = 200
 local KEPT_BYTES = 1024 * 1024
 local KEPT_FOR = 2 * 60 * 1000
+local LET_IN_FOR = 2 * 60 * 1000
 local IDLE_MINUTES = 30
 local BACK_WITHIN = 30 * 1000
 local FLAGS = { mic = 'audio_enabled', camera = 'video_enabled', screen = 'screen_sharing' }
 local SOURCES = { 'mic', 'camera', 'screen', 'screen_audio' }
 local OF_A_MEETING = {
-  'home', 'people', 'producers', 'sources', 'waiting', 'live', 'screens', 'inside', 'log', 'stats',
+  'home', 'people', 'producers', 'sources', 'next_producers', 'next_sources', 'crossed',
+  'waiting', 'live', 'screens', 'inside', 'log', 'stats',
+  'gone', 'let_in',
 }
 local KINDS = { audio_enabled = 'audio', video_enabled = 'video' }
 

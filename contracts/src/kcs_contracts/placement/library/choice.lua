@@ -56,9 +56,10 @@ local function reserved(node, now)
 end
 
 local function drop_reservation(meeting)
-  local node = call('HGET', 'kcs:home:' .. meeting, 'node')
-  if node then
-    call('HDEL', 'kcs:reserved:' .. node, meeting)
+  for _, node in ipairs(call('HMGET', 'kcs:home:' .. meeting, 'node', 'next_node')) do
+    if node then
+      call('HDEL', 'kcs:reserved:' .. node, meeting)
+    end
   end
 end
 

@@ -8,6 +8,7 @@ local function admit(_, args)
   for _, id in ipairs(who) do
     if waiting_of(meeting, id) and has_place_for(meeting, 1) then
       call('HSET', 'kcs:live:' .. meeting, 'admitted:' .. id, 'true')
+      let_in(meeting, id)
       end_waiting(meeting, id, 'admitted')
       admitted[#admitted + 1] = id
     end
@@ -62,7 +63,11 @@ local function expel(_, args)
   end
   if not live(meeting, 'parent') then -- a breakout room asks its main meeting
     set_live(meeting, 'admitted:' .. id, nil)
-    set_live(meeting, 'removed:' .. id, 'true')
+    call('SREM', 'kcs:let_in:' .. meeting, id)
+    if not marked(meeting, 'removed', id) then
+      make_place(meeting)
+      set_live(meeting, 'removed:' .. id, text(now_ms()))
+    end
   end
   local inside = room and participant_of(room, id)
   if inside then
@@ -110,9 +115,11 @@ local function mute(_, args)
   end
   if on then
     local source = kind == 'audio' and 'mic' or 'camera'
-    local id_of = call('HGET', 'kcs:sources:' .. meeting, id .. '/' .. source)
-    if id_of then
-      pause(meeting, producer_of(meeting, id_of), true)
+    for _, plane in ipairs({ HOME, NEXT }) do
+      local producer = source_of(meeting, { participant_id = id, source = source }, plane)
+      if producer then
+        pause(meeting, producer_of(meeting, producer, plane), true, plane)
+      end
     end
     set_flag(meeting, participant_of(meeting, id), kind .. '_enabled', false)
   end
@@ -191,6 +198,7 @@ local function forget(_, args)
   if is_acting(meeting, id) then
     set_live(meeting, 'acting', nil)
   end
+  call('SREM', 'kcs:let_in:' .. meeting, id)
   local room = call('HGET', 'kcs:inside:' .. meeting, id)
   if room then
     move_out(meeting, { id = id, display_name = '' }, room)

@@ -1,7 +1,7 @@
 -- What holds in a running meeting: kcs:live:<meeting>, field -> JSON (kcs_contracts.live).
 --
--- Beside the fields: removed:<id>, admitted:<id> (marks), role:<id> (given by a host here), and
--- muted_audio:<id>, muted_video:<id> of those who went so.
+-- Beside the fields: removed:<id> (when, in ms), admitted:<id> (marks), role:<id> (given by a host
+-- here), and muted_audio:<id>, muted_video:<id> of those who went so.
 -- A breakout room's of_main is the main meeting's breakouts: its people are not in that one.
 
 local function has_place_for(meeting, marks)
@@ -31,8 +31,33 @@ local function set_live(meeting, field, value, by)
   end
 end
 
--- A breakout room learns what the main meeting says of the rooms; one that Redis lost learns it
--- from the room.
+-- Which marks give way first, where there is no place for one that must not be refused.
+local GIVES_WAY = { admitted = 1, muted_video = 2, muted_audio = 3, removed = 4, role = 5 }
+
+-- What does the least harm is forgotten; of those who were removed, who was so first.
+local function make_place(meeting)
+  local missing = call('HLEN', 'kcs:live:' .. meeting) + 1 - MAX_LIVE
+  if missing <= 0 then
+    return
+  end
+  local marks, flat = {}, call('HGETALL', 'kcs:live:' .. meeting)
+  for i = 1, #flat, 2 do
+    local rank = GIVES_WAY[string.match(flat[i], '^[%l_]+')]
+    if rank then
+      local at = tonumber(flat[i + 1]) or 0 -- of a removal
+      marks[#marks + 1] = { field = flat[i], rank = rank, at = at }
+    end
+  end
+  table.sort(marks, function(one, other)
+    return one.rank < other.rank or (one.rank == other.rank and one.at < other.at)
+  end)
+  for i = 1, math.min(missing, #marks) do
+    set_live(meeting, marks[i].field, nil)
+  end
+end
+
+-- A breakout room learns what the main meeting says of the rooms, and whether it is logged in
+-- detail; one that Redis lost learns it from the room.
 local function follow_main(room)
   local main = live(room, 'parent')
   if not main or is_over(main) then
@@ -44,6 +69,10 @@ local function follow_main(room)
     set_live(room, 'of_main', said)
   elseif kept then
     set_live(main, 'breakouts', kept)
+  end
+  local detailed = call('HGET', 'kcs:live:' .. main, 'debug_until_ms')
+  if detailed or said then
+    set_live(room, 'debug_until_ms', detailed or nil)
   end
 end
 

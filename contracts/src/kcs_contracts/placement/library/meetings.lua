@@ -1,36 +1,12 @@
 -- A meeting's home, its end, and all of it at one version.
 
-local function home_of(meeting)
-  local row = call('HMGET', 'kcs:home:' .. meeting, 'node', 'boot', 'epoch', 'url', 'generation', 'expected')
-  if not row[1] then
-    return nil
-  end
-  return {
-    node = row[1], boot = row[2], epoch = tonumber(row[3]), url = row[4],
-    generation = tonumber(row[5]), expected = tonumber(row[6]),
-  }
-end
-
-local function answer(home)
-  return { 'ok', home.node, home.boot, text(home.epoch), home.url }
-end
-
-local function store_home(meeting, home)
-  call('HSET', 'kcs:home:' .. meeting, 'node', home.node, 'boot', home.boot, 'url', home.url,
-    'epoch', text(home.epoch), 'generation', text(home.generation), 'expected', text(home.expected))
-  keep(meeting)
-end
-
-local function media_reset(meeting, home, reason)
-  call('DEL', 'kcs:producers:' .. meeting, 'kcs:sources:' .. meeting)
-  publish(meeting, cjson.encode({
-    type = 'media_reset', reason = reason, node = home.node,
-    epoch = home.epoch, generation = home.generation,
-  }))
-end
-
--- Finds a node and moves the meeting there. `home` is where it was, or nil.
+-- Finds a node and moves the meeting there: the one that it was moving to anyhow, if that lives.
+-- `home` is where it was, or nil.
 local function place(meeting, home, expected, wish, reason, now)
+  local next_home = home and next_of(meeting)
+  if next_home and is_alive(next_home.node, next_home.boot, now) then
+    return answer(finish_move(meeting, home, next_home))
+  end
   local inside = count_of(meeting)
   local people = math.max(expected, PEOPLE_AT_LEAST, inside)
   local node = choose(people, wish, home, now)
@@ -38,7 +14,8 @@ local function place(meeting, home, expected, wish, reason, now)
     return { 'no_capacity', RETRY_S }
   end
   drop_reservation(meeting)
-  local epoch = math.max(home and home.epoch + 1 or 0, now)
+  forget_next(meeting)
+  local epoch = math.max(home and home.last + 1 or 0, now)
   local new = {
     node = node.name, boot = node.boot, epoch = epoch, url = node.url,
     generation = 0, expected = expected,
@@ -109,6 +86,11 @@ local function reset_media(_, args)
   if not home then
     return { 'ok' }
   end
+  local next_home = next_of(meeting)
+  if next_home and next_home.node == args[2] and next_home.epoch == epoch then
+    abandon_move(meeting, next_home) -- what was made there is gone; what is at the home is not
+    return { 'ok' }
+  end
   if home.node ~= args[2] or home.epoch ~= epoch then
     return { 'stale' }
   end
@@ -120,10 +102,9 @@ local function reset_media(_, args)
   return { 'ok' }
 end
 
-local function end_meeting(_, args)
-  local meeting = args[1]
+local function end_for(meeting, reason)
   if is_over(meeting) then
-    return { 'ok', 0 }
+    return false
   end
   for _, id in ipairs(call('HKEYS', 'kcs:people:' .. meeting)) do
     call('ZREM', 'kcs:presence', meeting .. '/' .. id)
@@ -131,32 +112,51 @@ local function end_meeting(_, args)
   for _, id in ipairs(call('HKEYS', 'kcs:waiting:' .. meeting)) do
     call('ZREM', 'kcs:presence', meeting .. '/' .. id)
   end
-  local main = args[2] == 'breakout_closed' and live(meeting, 'parent') or nil
+  local main = reason == 'breakout_closed' and live(meeting, 'parent') or nil
   for _, id in ipairs(main and call('HKEYS', 'kcs:people:' .. meeting) or {}) do
     call('ZADD', 'kcs:presence', 'GT', text(now_ms() + BACK_WITHIN), main .. '/' .. id)
   end
+  local home = home_of(meeting)
   drop_reservation(meeting)
-  publish(meeting, cjson.encode({ type = 'meeting_ended', reason = args[2], return_to = main }))
+  publish(meeting, cjson.encode({ type = 'meeting_ended', reason = reason, return_to = main }))
   for _, kind in ipairs(OF_A_MEETING) do
     call('DEL', 'kcs:' .. kind .. ':' .. meeting)
   end
   call('ZREM', 'kcs:idle', meeting)
-  if args[2] ~= 'breakout_closed' then -- a breakout room may open again
+  call('ZREM', 'kcs:moves', meeting)
+  call('ZREM', 'kcs:gone', meeting)
+  if reason ~= 'breakout_closed' then -- a breakout room may open again
     call('SET', 'kcs:ended:' .. meeting, '1', 'PX', DAY)
+    call('DEL', 'kcs:shut:' .. meeting)
+  elseif home then
+    call('SET', 'kcs:shut:' .. meeting, text(home.last), 'PX', DAY)
   end
-  return { 'ok', 1 }
+  return true
 end
 
+local function end_meeting(_, args)
+  return { 'ok', end_for(args[1], args[2]) and 1 or 0 }
+end
+
+-- Arguments: meeting, and 'next' by whoever knows that meetings move (replicas of version 2 do not).
 local function snapshot(_, args)
   local meeting, home = args[1], home_of(args[1])
   local place_of = home and { home.node, home.boot, text(home.epoch), home.url } or {}
-  return {
+  local next_home = args[2] and next_of(meeting)
+  local found = {
     'ok', call('HGET', 'kcs:home:' .. meeting, 'version') or '0',
     home and text(home.generation) or '0', place_of,
     call('HVALS', 'kcs:people:' .. meeting), call('HVALS', 'kcs:producers:' .. meeting),
     call('HVALS', 'kcs:waiting:' .. meeting), call('HGETALL', 'kcs:live:' .. meeting),
     call('HGETALL', 'kcs:inside:' .. meeting),
   }
+  if next_home then
+    found[#found + 1] = {
+      next_home.node, next_home.boot, text(next_home.epoch), next_home.url,
+      text(next_home.generation), call('HVALS', 'kcs:next_producers:' .. meeting),
+    }
+  end
+  return found
 end
 
 -- An entry of the log: when it was published, its version, how many bytes the log has had with it,
@@ -194,10 +194,16 @@ local function kept_news(_, args)
   return { 'ok', found }
 end
 
+-- Arguments: meeting, event, whether it is kept, and, by a node, the epoch of its room: it has
+-- nothing to say of a meeting that lives elsewhere.
 local function publish_news(_, args)
   local meeting, event, kept = args[1], args[2], args[3] == '1'
   if is_over(meeting) then
     return { 'ended' }
+  end
+  local home = args[4] and home_of(meeting)
+  if home and home.epoch ~= tonumber(args[4]) then
+    return { 'ok', '0' }
   end
   local version = publish(meeting, event)
   if kept then

@@ -61,6 +61,7 @@ local function publish_joined(meeting, participant, encoded)
   local event = '{"type":"participant_joined","participant":' .. encoded .. ',"count":' .. count .. '}'
   local version = publish(meeting, event)
   keep(meeting)
+  not_gone(meeting, { participant.id })
   move_in(meeting, participant)
   return version
 end
@@ -78,6 +79,9 @@ end
 local function keep_mutes(meeting, participant)
   for _, kind in pairs(KINDS) do
     local muted = participant[kind .. '_muted'] == true
+    if muted and not marked(meeting, 'muted_' .. kind, participant.id) then
+      make_place(meeting)
+    end
     set_live(meeting, 'muted_' .. kind .. ':' .. participant.id, muted and 'true' or nil)
   end
 end
@@ -109,6 +113,11 @@ local function set_flag(meeting, participant, flag, on)
     type = 'media_toggled', participant_id = participant.id, kind = KINDS[flag], enabled = on,
   }))
 end
+
+register_reading('kcs_person', function(_, args)
+  local found = call('HGET', 'kcs:people:' .. args[1], args[2])
+  return { 'ok', found or '', call('HGET', 'kcs:live:' .. args[1], 'role:' .. args[2]) or '' }
+end)
 
 local function leads(role)
   return role == 'host' or role == 'co_host'

@@ -26,7 +26,8 @@ local function refusal(meeting, new, limit)
     end
   end
   local rooms = main and live(main, 'breakouts')
-  local shut = settings_of(meeting).locked or (rooms and not rooms.open)
+  local locked = settings_of(meeting).locked and not was_let_in(meeting, new.id)
+  local shut = locked or (rooms and not rooms.open)
   if shut and not leads(new.role) then
     return 'locked'
   end
@@ -91,6 +92,7 @@ local function join(_, args)
   present_until(meeting, new.id, now + args[4])
   local replaced, version = '', nil
   if not known then
+    call('SREM', 'kcs:let_in:' .. meeting, new.id)
     local room = call('HGET', 'kcs:inside:' .. meeting, new.id)
     if room and not participant_of(room, new.id) then -- else they are in both until they leave it
       move_out(meeting, new, room)
@@ -163,14 +165,18 @@ local function remove(meeting, participant, reason, note)
   call('HDEL', 'kcs:stats:' .. meeting, participant.id)
   call('SREM', 'kcs:screens:' .. meeting, participant.id)
   call('ZREM', 'kcs:presence', meeting .. '/' .. participant.id)
-  for _, source in ipairs(SOURCES) do
-    local field = participant.id .. '/' .. source
-    local producer = call('HGET', 'kcs:sources:' .. meeting, field)
-    if producer then
-      call('HDEL', 'kcs:sources:' .. meeting, field)
-      call('HDEL', 'kcs:producers:' .. meeting, producer)
+  note_gone(meeting, participant.id)
+  for _, plane in ipairs({ '', 'next_' }) do
+    for _, source in ipairs(SOURCES) do
+      local sources, field = 'kcs:' .. plane .. 'sources:' .. meeting, participant.id .. '/' .. source
+      local producer = call('HGET', sources, field)
+      if producer then
+        call('HDEL', sources, field)
+        call('HDEL', 'kcs:' .. plane .. 'producers:' .. meeting, producer)
+      end
     end
   end
+  call('SREM', 'kcs:crossed:' .. meeting, participant.id)
   if reason ~= 'removed' then
     keep_mutes(meeting, participant)
   end
@@ -182,6 +188,9 @@ local function remove(meeting, participant, reason, note)
     type = 'participant_left', participant_id = participant.id, note = note or '',
     display_name = participant.display_name, reason = reason, count = count,
   }))
+  if live(meeting, 'spotlight') == participant.id then
+    set_live(meeting, 'spotlight', nil)
+  end
   local main = live(meeting, 'parent')
   if main then
     move_out(main, participant, meeting)

@@ -1,8 +1,43 @@
 -- What people send; and putting people back with what they send.
 
-local function producer_of(meeting, id)
-  local found = call('HGET', 'kcs:producers:' .. meeting, id)
+-- A meeting that is moving has two planes, each with its producers: the home's, and those that
+-- are at the next home already. While it moves, what people see of each other is the home's.
+local HOME, NEXT = '', 'next_'
+
+local function producers_key(meeting, plane)
+  return 'kcs:' .. (plane or HOME) .. 'producers:' .. meeting
+end
+
+local function sources_key(meeting, plane)
+  return 'kcs:' .. (plane or HOME) .. 'sources:' .. meeting
+end
+
+local function producer_of(meeting, id, plane)
+  local found = call('HGET', producers_key(meeting, plane), id)
   return found and cjson.decode(found)
+end
+
+-- The producer, and on which plane it is.
+local function find_producer(meeting, id)
+  for _, plane in ipairs({ HOME, NEXT }) do
+    local found = producer_of(meeting, id, plane)
+    if found then
+      return found, plane
+    end
+  end
+end
+
+local function source_of(meeting, producer, plane)
+  local field = producer.participant_id .. '/' .. producer.source
+  return call('HGET', sources_key(meeting, plane), field)
+end
+
+local function publish_stream(meeting, encoded, plane)
+  if plane == NEXT then
+    local epoch = call('HGET', 'kcs:home:' .. meeting, 'next_epoch')
+    encoded = '{"type":"at_next","epoch":' .. epoch .. ',"event":' .. encoded .. '}'
+  end
+  publish(meeting, encoded)
 end
 
 -- One of the places for screens: two, or one where the settings say so.
@@ -16,38 +51,52 @@ local function take_screen(meeting, id)
   return true
 end
 
-local function follow(meeting, producer, on)
+-- The flag goes by what is sent to the home, where it is sent there.
+local function follow(meeting, producer, on, plane)
+  if plane == NEXT and source_of(meeting, producer) then
+    return
+  end
   local participant, flag = participant_of(meeting, producer.participant_id), FLAGS[producer.source]
   if participant and flag then
     set_flag(meeting, participant, flag, on)
   end
 end
 
-local function store_producer(meeting, producer)
+local function store_producer(meeting, producer, plane)
   local encoded = cjson.encode(producer)
-  call('HSET', 'kcs:producers:' .. meeting, producer.id, encoded)
+  call('HSET', producers_key(meeting, plane), producer.id, encoded)
   return encoded
 end
 
-local function open(meeting, producer)
+local function open(meeting, producer, plane)
   local field = producer.participant_id .. '/' .. producer.source
-  call('HSET', 'kcs:sources:' .. meeting, field, producer.id)
-  local encoded = store_producer(meeting, producer)
-  publish(meeting, '{"type":"producer_opened","producer":' .. encoded .. '}')
+  call('HSET', sources_key(meeting, plane), field, producer.id)
+  local encoded = store_producer(meeting, producer, plane)
+  publish_stream(meeting, '{"type":"producer_opened","producer":' .. encoded .. '}', plane)
 end
 
-local function close(meeting, producer, reason)
-  call('HDEL', 'kcs:producers:' .. meeting, producer.id)
-  call('HDEL', 'kcs:sources:' .. meeting, producer.participant_id .. '/' .. producer.source)
-  publish(meeting, cjson.encode({
+local function close(meeting, producer, reason, plane)
+  call('HDEL', producers_key(meeting, plane), producer.id)
+  call('HDEL', sources_key(meeting, plane), producer.participant_id .. '/' .. producer.source)
+  publish_stream(meeting, cjson.encode({
     type = 'producer_closed', producer_id = producer.id, source = producer.source,
     participant_id = producer.participant_id, reason = reason,
-  }))
+  }), plane)
 end
 
 local function is_current(meeting, epoch, generation)
   local home = home_of(meeting)
   return home and home.epoch == tonumber(epoch) and home.generation == tonumber(generation)
+end
+
+local function plane_at(meeting, epoch, generation)
+  if is_current(meeting, epoch, generation) then
+    return HOME
+  end
+  local next_home = next_of(meeting)
+  local is_next = next_home and next_home.epoch == tonumber(epoch)
+    and next_home.generation == tonumber(generation)
+  return is_next and NEXT or nil
 end
 
 local function open_producer(_, args)
@@ -57,62 +106,63 @@ local function open_producer(_, args)
     return { 'absent' }
   end
   producer.paused = producer.paused or is_held(participant, FLAGS[producer.source])
-  if not is_current(meeting, args[3], args[4]) then
+  local plane = plane_at(meeting, args[3], args[4])
+  if not plane then
     return { 'stale' }
   end
-  if producer_of(meeting, producer.id) then
+  if producer_of(meeting, producer.id, plane) then
     return { 'ok', '' }
   end
   local screen = producer.source == 'screen'
   if screen and not take_screen(meeting, producer.participant_id) then
     return { 'screens' }
   end
-  local field = producer.participant_id .. '/' .. producer.source
-  local older = call('HGET', 'kcs:sources:' .. meeting, field)
+  local older = source_of(meeting, producer, plane)
   if older then
-    close(meeting, producer_of(meeting, older), 'closed')
+    close(meeting, producer_of(meeting, older, plane), 'closed', plane)
   end
-  open(meeting, producer)
-  follow(meeting, producer, screen or not producer.paused)
+  open(meeting, producer, plane)
+  follow(meeting, producer, screen or not producer.paused, plane)
   return { 'ok', older or '' }
 end
 
-local function pause(meeting, producer, paused)
+local function pause(meeting, producer, paused, plane)
   local participant = participant_of(meeting, producer.participant_id)
   paused = paused or is_held(participant, FLAGS[producer.source])
   if producer.paused == paused then
     return
   end
   producer.paused = paused
-  store_producer(meeting, producer)
-  publish(meeting, cjson.encode({
+  store_producer(meeting, producer, plane)
+  publish_stream(meeting, cjson.encode({
     type = 'producer_paused', producer_id = producer.id,
     participant_id = producer.participant_id, paused = paused,
-  }))
+  }), plane)
   if producer.source ~= 'screen' then -- a screen that stands still is shared all the same
-    follow(meeting, producer, not paused)
+    follow(meeting, producer, not paused, plane)
   end
 end
 
 local function pause_producer(_, args)
-  local producer = producer_of(args[1], args[2])
+  local producer, plane = find_producer(args[1], args[2])
   if not producer or producer.participant_id ~= args[3] then
     return { 'ok', 0 }
   end
-  pause(args[1], producer, args[4] == '1')
+  pause(args[1], producer, args[4] == '1', plane)
   return { 'ok', 1 }
 end
 
 local function close_producer(_, args)
-  local meeting, producer = args[1], producer_of(args[1], args[2])
+  local meeting = args[1]
+  local producer, plane = find_producer(meeting, args[2])
   if not producer or (args[3] ~= '' and producer.participant_id ~= args[3]) then
     return { 'ok', 0 }
   end
-  close(meeting, producer, args[4])
-  if producer.source == 'screen' then
+  close(meeting, producer, args[4], plane)
+  if producer.source == 'screen' and not (plane == NEXT and source_of(meeting, producer)) then
     call('SREM', 'kcs:screens:' .. meeting, producer.participant_id)
   end
-  follow(meeting, producer, false)
+  follow(meeting, producer, false, plane)
   return { 'ok', 1 }
 end
 

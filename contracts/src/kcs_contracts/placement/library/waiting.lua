@@ -15,6 +15,16 @@ local function speaks(meeting, id, session)
   return spoken_for(meeting, id, session) or waits(meeting, id, session)
 end
 
+-- A host saw them at the door: they come in now, whether the meeting is locked or not.
+local function let_in(meeting, id)
+  call('SADD', 'kcs:let_in:' .. meeting, id)
+  call('PEXPIRE', 'kcs:let_in:' .. meeting, LET_IN_FOR)
+end
+
+local function was_let_in(meeting, id)
+  return call('SISMEMBER', 'kcs:let_in:' .. meeting, id) == 1
+end
+
 local function end_waiting(meeting, id, outcome, note)
   call('HDEL', 'kcs:waiting:' .. meeting, id)
   call('ZREM', 'kcs:presence', meeting .. '/' .. id)

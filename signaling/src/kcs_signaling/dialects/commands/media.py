@@ -16,7 +16,9 @@ async def restart_ice(
     dialect: Any_, peer: SocketPeer, request: events.TransportNamed
 ) -> events.IceRestarted:
     """A transport that lost its way."""
-    parameters = await dialect.services.media.restart_ice(peer, request.transport_id)
+    parameters = await dialect.services.media.restart_ice(
+        peer, request.transport_id, epoch=request.epoch
+    )
     return {"transport_id": request.transport_id, "ice_parameters": parameters}
 
 
@@ -31,7 +33,7 @@ async def close_producer(
     dialect: Any_, peer: SocketPeer, request: events.ProducerNamed
 ) -> events.ProducerIs:
     """The end of one of the peer's streams."""
-    await dialect.services.media.close_producer(peer, request.producer_id)
+    await dialect.services.media.close_producer(peer, request.producer_id, epoch=request.epoch)
     return {"producer_id": request.producer_id}
 
 
@@ -40,7 +42,7 @@ async def close_consumer(
     dialect: Any_, peer: SocketPeer, request: events.ConsumerNamed
 ) -> events.ConsumerIs:
     """Received no longer."""
-    await dialect.services.media.close_consumer(peer, request.consumer_id)
+    await dialect.services.media.close_consumer(peer, request.consumer_id, epoch=request.epoch)
     return {"consumer_id": request.consumer_id}
 
 

@@ -1,9 +1,9 @@
 """The meeting as a whole: what holds in it, its waiting room, its end, and who is speaking."""
 
-from typing import Any
+from typing import Any, cast
 
 from kcs_contracts.protocol import room as events
-from kcs_contracts.protocol.views import MeetingNamed
+from kcs_contracts.protocol.views import MeetingNamed, SettingsView
 from kcs_signaling.dialects import views
 from kcs_signaling.dialects.table import Answered, Dialect, Handlers, SocketPeer
 from kcs_signaling.dialects.welcome import recent_messages, welcome
@@ -39,7 +39,9 @@ async def change_settings(
     now = views.live_settings(peer.seated().room.state.live)
     if now is None:
         raise NotFound("the meeting is not on record any more")
-    return {"meeting_id": request.meeting_id, "settings": {**now, **changes}}  # type: ignore[typeddict-item]
+    # the bus may not have brought them yet; the payload's fields are the view's, by name and type
+    settings = cast("SettingsView", {**now, **changes})
+    return {"meeting_id": request.meeting_id, "settings": settings}
 
 
 @handlers.of(events.END)

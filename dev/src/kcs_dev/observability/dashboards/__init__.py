@@ -1,0 +1,1 @@
+"""Grafana dashboards, a module each, from the parts in `panels`; `files` gives them as JSON."""

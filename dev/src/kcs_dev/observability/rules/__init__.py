@@ -1,0 +1,1 @@
+"""Prometheus rules: `recording`, then alerts by what they are about; `files` joins them."""

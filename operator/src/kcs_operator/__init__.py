@@ -1,0 +1,1 @@
+"""The operator: SFU and coturn pods that follow the load, and declared meetings."""

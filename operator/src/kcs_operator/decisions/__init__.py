@@ -1,0 +1,1 @@
+"""What to do: pure functions of what was seen and of the time. They call nobody."""

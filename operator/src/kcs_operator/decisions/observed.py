@@ -1,0 +1,184 @@
+"""What is there: pods as the Kubernetes API has them, joined with what placement knows of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from kcs_contracts.labels import DRAIN_REQUESTED, ROLE, TEMPLATE_HASH, Role
+from kcs_contracts.placement import NodeView
+from kcs_contracts.placement.models import Housed
+from kcs_contracts.resources.v1alpha1 import PodState
+from kcs_operator.manifests.names import ADDRESS, DRAINING_SINCE, SLOT
+
+CONSUMERS_EACH = 10
+"""Consumers that placement counts for one participant."""
+_LOST_AFTER_S = 40.0
+"""A pod that served and is missing for so long is lost, whatever its Kubernetes node says."""
+_NEVER_READY_S = 600.0
+"""A pod that is not ready so long after its creation is made anew."""
+
+
+@dataclass(frozen=True)
+class ObservedPod:
+    """A pod of a pool."""
+
+    name: str
+    uid: str
+    role: Role
+    template_hash: str
+    slot: int
+    created_at: float
+    ready: bool
+    """The kubelet says so: for an SFU pod, its lease was held."""
+    ready_at: float | None = None
+    """Since when, if it is."""
+    missing_since: float | None = None
+    """Since when neither the kubelet nor placement has seen it serving."""
+    served: bool = False
+    """It was ready at some time."""
+    address: str = ""
+    deleting: bool = False
+    ended: bool = False
+    """Its containers have ended, or its Kubernetes node took it away."""
+    unschedulable: bool = False
+    drain_reason: str | None = None
+    draining_since: float | None = None
+    alive: bool = False
+    """Placement has a live lease of it."""
+    marked: bool = False
+    """Placement has a drain mark of it."""
+    load: float = 0.0
+    reserved: float = 0.0
+    capacity: int = 0
+    """Participants that it carries."""
+    housed: tuple[Housed, ...] = field(default=())
+    allocations: int = 0
+    """Relayed connections of a coturn pod."""
+    ip: str = ""
+    """In the cluster's network."""
+
+    @property
+    def participants(self) -> int:
+        """People in its meetings; of a coturn pod, connections that it relays."""
+        return self.allocations + sum(each.people for each in self.housed)
+
+    @property
+    def occupied(self) -> bool:
+        """Somebody would notice if it went."""
+        return self.participants > 0
+
+    @property
+    def draining(self) -> bool:
+        """It is to go."""
+        return self.deleting or self.drain_reason is not None
+
+    def state(self, now: float) -> PodState:
+        """Where it is in its life."""
+        if self.ended or self._is_lost(now):
+            return PodState.FAILED
+        if self.draining:
+            return PodState.DRAINING
+        serving = self.ready and (self.role is Role.TURN or self.alive)
+        return PodState.READY if serving else PodState.STARTING
+
+    def _is_lost(self, now: float) -> bool:
+        if self.deleting or self.unschedulable or self.missing_since is None:
+            return False
+        patience = _LOST_AFTER_S if self.served else _NEVER_READY_S
+        return now - self.missing_since > patience
+
+
+def observe(
+    pods: Sequence[Mapping[str, Any]],
+    nodes: Sequence[NodeView] = (),
+    survey: Mapping[str, Sequence[Housed]] | None = None,
+    *,
+    by_pod_ip: bool = False,
+) -> list[ObservedPod]:
+    """The pods, by name, each with its lease and its meetings.
+
+    `by_pod_ip`: browsers are told the pod's own address.
+    """
+    leases = {str(node.node): node for node in nodes}
+    housed = survey or {}
+    found = [_pod(pod, leases, housed, by_pod_ip) for pod in pods]
+    return sorted(found, key=lambda pod: pod.name)
+
+
+class Missing:
+    """Remembers since when pods are missing. It starts anew with the operator."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+        self._served: set[str] = set()
+
+    def noted(self, pods: Sequence[ObservedPod], now: float) -> list[ObservedPod]:
+        """The pods, with `missing_since` and `served`; call it when placement answered."""
+        present = {pod.uid for pod in pods}
+        self._served &= present
+        since: dict[str, float] = {}
+        for pod in pods:
+            if pod.ready or pod.alive:
+                self._served.add(pod.uid)
+            else:
+                since[pod.uid] = self._since.get(pod.uid, now)
+        self._since = since
+        return [
+            replace(pod, missing_since=since.get(pod.uid), served=pod.uid in self._served)
+            for pod in pods
+        ]
+
+
+def _pod(
+    pod: Mapping[str, Any],
+    leases: Mapping[str, NodeView],
+    housed: Mapping[str, Sequence[Housed]],
+    by_pod_ip: bool,
+) -> ObservedPod:
+    meta, status = pod["metadata"], pod.get("status", {})
+    labels, notes = meta.get("labels", {}), meta.get("annotations", {})
+    conditions = {each["type"]: each for each in status.get("conditions", ())}
+    ready = conditions.get("Ready", {})
+    is_ready = ready.get("status") == "True"
+    scheduled = conditions.get("PodScheduled", {})
+    lease = leases.get(meta["name"])
+    since = notes.get(DRAINING_SINCE)
+    ready_at = ready.get("lastTransitionTime") if is_ready else None
+    return ObservedPod(
+        name=meta["name"],
+        uid=meta["uid"],
+        role=Role(labels.get(ROLE, Role.SFU)),
+        template_hash=labels.get(TEMPLATE_HASH, ""),
+        slot=_number(notes.get(SLOT)),
+        created_at=seconds_of(meta["creationTimestamp"]),
+        ready=is_ready,
+        ready_at=seconds_of(ready_at) if ready_at else None,
+        address=notes.get(ADDRESS) or status.get("podIP" if by_pod_ip else "hostIP", ""),
+        ip=status.get("podIP", ""),
+        deleting="deletionTimestamp" in meta,
+        ended=status.get("phase") in ("Failed", "Succeeded"),
+        unschedulable=scheduled.get("reason") == "Unschedulable",
+        drain_reason=notes.get(DRAIN_REQUESTED),
+        draining_since=seconds_of(since) if since else None,
+        alive=lease is not None and lease.alive,
+        marked=lease is not None and lease.draining,
+        load=lease.load if lease else 0.0,
+        reserved=lease.reserved if lease else 0.0,
+        capacity=lease.consumer_capacity // CONSUMERS_EACH if lease else 0,
+        housed=tuple(housed.get(meta["name"], ())),
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else -1
+
+
+def seconds_of(timestamp: str) -> float:
+    """A Kubernetes timestamp as seconds since 1970."""
+    return datetime.fromisoformat(timestamp).timestamp()
+
+
+def timestamp_of(seconds: float) -> str:
+    """Seconds since 1970 as a Kubernetes timestamp."""
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,1 @@
+"""What is done for an object: fetch, decide (`decisions`), act (`cluster`, placement)."""

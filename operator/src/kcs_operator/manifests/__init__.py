@@ -1,0 +1,1 @@
+"""Kubernetes objects, built by pure functions from a spec."""

@@ -1,0 +1,181 @@
+"""A coturn pod, and the Secret with its configuration.
+
+Browsers reach one port of it; it relays to the SFU pods' announced addresses and to nothing else.
+Those addresses and the shared secrets stand in the configuration, so they count in its hash: when
+an SFU pod comes up at a new address, or a secret changes, coturn pods are replaced as in any
+update, without cutting a call.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from kcs_contracts.coturn import CoturnConfig, CoturnTls, coturn_conf
+from kcs_contracts.labels import Role
+from kcs_contracts.resources.v1alpha1 import ExposureMode, SFUPool, SFUPoolSpec
+from kcs_contracts.resources.v1alpha1.common import duration_of
+from kcs_contracts.turn_servers import TurnServer
+from kcs_operator.manifests.identity import metadata, turn_hash
+from kcs_operator.manifests.names import ADDRESS, EXPORTER_PORT, SLOT
+from kcs_operator.manifests.pod import container, from_field, pod, variable
+from kcs_operator.settings import Settings
+
+_CONFIG = "/etc/kcs-coturn"
+_TLS = "/etc/kcs-coturn-tls"
+
+
+def turn_networks(addresses: Sequence[str]) -> tuple[IPv4Network, ...]:
+    """The peers: each SFU pod's announced IPv4 address. Names and IPv6 addresses cannot be."""
+    found = set()
+    for text in addresses:
+        try:
+            found.add(IPv4Network(IPv4Address(text)))
+        except ValueError:
+            continue
+    return tuple(sorted(found))
+
+
+def turn_template_hash(
+    spec: SFUPoolSpec, networks: Sequence[IPv4Network], secrets: Sequence[str]
+) -> str:
+    """Of all that a coturn pod is made from; the secrets count, and cannot be read from it."""
+    text = json.dumps([turn_hash(spec), [str(each) for each in networks], list(secrets)])
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def turn_config(
+    pool: Mapping[str, Any],
+    name: str,
+    networks: Sequence[IPv4Network],
+    secrets: Sequence[str],
+    settings: Settings,
+) -> dict[str, Any]:
+    """The Secret `name` with `turnserver.conf`.
+
+    Raises:
+        ValueError: no SFU pod is there to relay to, or a secret is too short.
+    """
+    spec = SFUPool.model_validate(pool).spec
+    turn = spec.turn
+    assert turn is not None
+    tls = None
+    if turn.tls is not None:
+        folder = Path(_TLS)
+        tls = CoturnTls(port=turn.tls.port, certificate=folder / "tls.crt", key=folder / "tls.key")
+    config = CoturnConfig(
+        listen_ip=None,
+        relay_ip=None,
+        port=turn.port,
+        tls=tls,
+        relay_ports=(turn.port_range.first, turn.port_range.last),
+        realm=turn.realm,
+        secrets=tuple(SecretStr(each) for each in secrets),
+        sfu_networks=tuple(networks),
+        user_quota=turn.user_quota,
+        total_quota=max(turn.target_allocations * 2, turn.user_quota),
+        state_dir=Path("/tmp"),
+    )
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(pool, name, settings.operator.instance, role=Role.TURN),
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": {"turnserver.conf": coturn_conf(config)},
+    }
+
+
+def turn_pod(
+    pool: Mapping[str, Any],
+    name: str,
+    slot: int,
+    template_hash: str,
+    config_secret: str,
+    settings: Settings,
+) -> dict[str, Any]:
+    """The pod. All pods of the role have the same ports, so no two share a Kubernetes node."""
+    spec = SFUPool.model_validate(pool).spec
+    turn = spec.turn
+    assert turn is not None
+    notes = {**spec.template.annotations, SLOT: str(slot)}
+    if spec.exposure.announced_address:
+        notes[ADDRESS] = spec.exposure.announced_address
+    meta = metadata(
+        pool,
+        name,
+        settings.operator.instance,
+        role=Role.TURN,
+        template_hash=template_hash,
+        labels=spec.template.labels,
+        annotations=notes,
+    )
+    mounts = [{"name": "config", "mountPath": _CONFIG, "readOnly": True}]
+    volumes: list[dict[str, Any]] = [{"name": "config", "secret": {"secretName": config_secret}}]
+    if turn.tls is not None:
+        mounts.append({"name": "tls", "mountPath": _TLS, "readOnly": True})
+        volumes.append({"name": "tls", "secret": {"secretName": turn.tls.secret_name}})
+    ttl = int(duration_of(turn.credential_ttl).total_seconds())
+    coturn = container(
+        "coturn",
+        settings.images.turn,
+        settings.images.pull_policy,
+        [
+            from_field("POD_IP", "status.podIP"),
+            variable("KCS_COTURN_POOL", pool["metadata"]["name"]),
+            variable("KCS_COTURN_METRICS_PORT", EXPORTER_PORT),
+            variable("KCS_COTURN_DRAIN_SECONDS", settings.pods.stop_seconds - 5),
+        ],
+        _ports(spec),
+        args=[
+            "-c",
+            f"{_CONFIG}/turnserver.conf",
+            "--listening-ip=$(POD_IP)",
+            "--relay-ip=$(POD_IP)",
+            f"--max-allocate-lifetime={max(600, ttl)}",
+        ],
+        readinessProbe={"httpGet": {"path": "/readyz", "port": "metrics"}, "periodSeconds": 3},
+        livenessProbe={"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 10},
+        volumeMounts=mounts,
+    )
+    return pod(
+        meta,
+        spec,
+        [coturn],
+        stop_seconds=settings.pods.stop_seconds,
+        host_network=spec.exposure.mode is ExposureMode.HOST_NETWORK,
+        volumes=volumes,
+    )
+
+
+def _ports(spec: SFUPoolSpec) -> list[dict[str, Any]]:
+    turn = spec.turn
+    assert turn is not None
+    # load balancers and node ports are the SFU pods' ways; a coturn pod has its node's port
+    listening = [("turn-udp", turn.port, "UDP"), ("turn-tcp", turn.port, "TCP")]
+    if turn.tls is not None:
+        listening.append(("turn-tls", turn.tls.port, "TCP"))
+    return [
+        {"name": "metrics", "containerPort": EXPORTER_PORT, "protocol": "TCP"},
+        *(
+            {"name": name, "containerPort": port, "hostPort": port, "protocol": protocol}
+            for name, port, protocol in listening
+        ),
+    ]
+
+
+def turn_server(spec: SFUPoolSpec, address: str) -> TurnServer:
+    """What browsers are told of a coturn pod."""
+    turn = spec.turn
+    assert turn is not None
+    return TurnServer(
+        host=address,
+        region=spec.region,
+        udp_port=turn.port,
+        tcp_port=turn.port,
+        tls_port=turn.tls.port if turn.tls else None,
+    )

@@ -1,0 +1,57 @@
+"""What every replica answers, whether it leads or not: metrics, health, the webhook."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from kcs_operator.cluster import Cluster
+from kcs_operator.handlers import evictions
+from kcs_operator.settings import HttpGroup
+
+
+@asynccontextmanager
+async def serving(cluster: Cluster, http: HttpGroup) -> AsyncIterator[int]:
+    """Listens until left; gives the port of metrics and health."""
+    runners: list[web.AppRunner] = []
+    try:
+        runner = web.AppRunner(_health(), access_log=None)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, http.host, http.port)
+        await site.start()
+        port = int(runner.addresses[0][1])
+        if http.webhook_certificate is not None:
+            hook = web.AppRunner(evictions.application(cluster), access_log=None)
+            runners.append(hook)
+            await hook.setup()
+            tls = _tls(http.webhook_certificate)
+            await web.TCPSite(hook, http.host, http.webhook_port, ssl_context=tls).start()
+        yield port
+    finally:
+        for each in reversed(runners):
+            await each.cleanup()
+
+
+def _health() -> web.Application:
+    app = web.Application(client_max_size=1024)
+
+    async def ok(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app.router.add_get("/healthz", ok)
+    app.router.add_get("/readyz", ok)
+    app.router.add_get("/metrics", metrics)
+    return app
+
+
+def _tls(folder: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    return context

@@ -1,0 +1,103 @@
+"""Settings of the operator, read once at start from `KCS_*` environment variables."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class OperatorGroup(_Group):
+    """The operator itself."""
+
+    namespace: str = "default"
+    """The namespace whose pools and meetings it looks after."""
+    identity: str = Field(default="kcs-operator", min_length=1, max_length=253)
+    """Who holds the Lease: the pod's name."""
+    lease_name: str = "kcs-operator"
+    """The Lease by which one of the replicas leads."""
+    lease_seconds: int = Field(default=15, ge=3, le=120)
+    """A leader that does not renew for so long is replaced."""
+    instance: str = "kcs-meetings"
+    """Value of the label `app.kubernetes.io/instance` of all that it makes: the release."""
+    tick_seconds: float = Field(default=1.0, gt=0, le=60)
+    """How often pools are looked at when no object changed."""
+    status_seconds: float = Field(default=5.0, ge=0, le=300)
+    """Least time between two writes of one status."""
+
+
+class ImagesGroup(_Group):
+    """Images of the pods that it makes."""
+
+    sfu: str = "kcs-meetings/sfu-node:0.1.0"
+    """The SFU node's, for pools whose template names none."""
+    turn: str = "kcs-meetings/coturn:0.1.0"
+    """coturn's."""
+    pull_policy: str = Field(default="IfNotPresent", pattern="^(Always|IfNotPresent|Never)$")
+    """When images are pulled."""
+
+
+class PodsGroup(_Group):
+    """What every SFU pod is told."""
+
+    redis_secret: str = "kcs-meetings-redis"
+    """The Secret with Redis's URL, under `redis_secret_key`."""
+    redis_secret_key: str = "url"
+    """See `redis_secret`."""
+    turn_secret: str = "kcs-meetings-turn"
+    """The Secret with coturn's shared secrets, a JSON list under `secrets`: the first signs."""
+    turn_secret_copy_in: str = ""
+    """The namespace where signaling has a Secret of the same name, if it is another one."""
+    turn_secret_days: float = Field(default=30, ge=0, le=3650)
+    """After so many days coturn's secret is replaced, with no call cut; 0: never."""
+    jwks_url: str = "http://kcs-meetings-signaling:8080/.well-known/jwks.json"
+    """Signaling's public keys."""
+    stop_seconds: int = Field(default=30, ge=5, le=600)
+    """How long a pod that is deleted may take to end; its meetings move meanwhile."""
+
+
+class RedisGroup(_Group):
+    """Placement."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """URL of the Redis server."""
+
+
+class SignalingGroup(_Group):
+    """Where declared meetings are registered."""
+
+    url: str = "http://kcs-meetings-signaling:8080"
+    """Signaling's internal address."""
+    key: SecretStr = SecretStr("")
+    """What signaling knows as `KCS_INTERNAL__KEY`."""
+
+
+class HttpGroup(_Group):
+    """What it listens on."""
+
+    host: str = "0.0.0.0"
+    """Address of metrics, health and the webhook."""
+    port: int = Field(default=8081, ge=0, le=65535)
+    """Port of /metrics, /healthz and /readyz; 0 takes a free one."""
+    webhook_port: int = Field(default=8443, ge=0, le=65535)
+    """Port of the webhook for evictions (TLS)."""
+    webhook_certificate: Path | None = None
+    """Folder with `tls.crt` and `tls.key`; None: no webhook."""
+
+
+class Settings(BaseSettings):
+    """All settings of the operator."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="KCS_", env_nested_delimiter="__", frozen=True, extra="ignore"
+    )
+
+    operator: OperatorGroup = OperatorGroup()
+    images: ImagesGroup = ImagesGroup()
+    pods: PodsGroup = PodsGroup()
+    redis: RedisGroup = RedisGroup()
+    signaling: SignalingGroup = SignalingGroup()
+    http: HttpGroup = HttpGroup()

@@ -1,0 +1,164 @@
+"""Bad days of the Kubernetes API and of Redis: the operator goes on, and takes nothing for lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from tests.kcs_operator.conftest import CRDS
+from tests.support.api_proxy import ApiProxy
+from tests.support.kubernetes import Kubernetes, Namespace
+from tests.support.operator import OperatorProcess, Pods, connect, sfu_pool, until
+from tests.support.own_redis import OwnRedis
+
+from kcs_contracts.placement import Placement
+from kcs_contracts.placement import connect as connect_redis
+from kcs_operator.cluster import Cluster
+
+
+@pytest.fixture
+async def proxy(namespace: Namespace, tmp_path: Path) -> AsyncIterator[ApiProxy]:
+    async with ApiProxy(namespace.kubeconfig, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def behind(
+    tmp_path: Path, namespace: Namespace, redis_url: str, redis: Redis, proxy: ApiProxy
+) -> Iterator[Callable[..., OperatorProcess]]:
+    """Starts operators that see the API through the proxy."""
+    started: list[OperatorProcess] = []
+
+    def start(**env: str) -> OperatorProcess:
+        found = OperatorProcess(tmp_path, proxy.kubeconfig, namespace.name, redis_url, env)
+        started.append(found)
+        return found.start()
+
+    yield start
+    for each in started:
+        each.close()
+
+
+async def count(pods: Pods, number: int, seconds: float = 60) -> None:
+    async def so_many() -> bool:
+        return len(pods.of("pool")) == number
+
+    await until(so_many, f"{number} pods", seconds)
+
+
+async def test_cut_watches_are_begun_again_and_nothing_is_missed(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    await behind().leads()
+    for number in (1, 2, 3):
+        await proxy.cut()
+        namespace.apply(sfu_pool(replicas={"min": number, "max": 5}))
+        await count(pods, number)
+
+
+async def test_a_watch_that_is_too_old_is_begun_with_a_new_list(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    await behind().leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 5}))
+    await count(pods, 1)
+    left = 6
+
+    def too_old(_: object) -> bool:
+        nonlocal left
+        left -= 1
+        return left >= 0
+
+    proxy.gone = too_old
+    await proxy.cut()
+    namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+    await count(pods, 2)
+    assert left < 0
+
+
+async def test_too_many_requests_are_asked_again_later(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    operator = behind()
+    await operator.leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 5}))
+    await count(pods, 1)
+    proxy.busy = lambda request: "lease" not in request.path
+    await proxy.cut()
+    namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+    await asyncio.sleep(4)
+    assert len(pods.of("pool")) == 1
+    proxy.busy = lambda request: False
+    await count(pods, 2)
+    assert proxy.refused < 60, "it asks again with pauses, not as fast as it can"
+
+
+async def test_a_stopped_api_server_takes_no_pod_and_the_work_goes_on_after(
+    tmp_path: Path, redis_url: str, placement: Placement
+) -> None:
+    own = Kubernetes(tmp_path / "api-server")
+    own.start()
+    operator: OperatorProcess | None = None
+    try:
+        own.kubectl("apply", "--server-side", "-f", str(CRDS))
+        own.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        namespace = own.new_namespace()
+        async with (
+            await connect(namespace.kubeconfig, namespace.name) as api,
+            Pods(api, placement) as pods,
+        ):
+            env = {"KCS_OPERATOR__LEASE_SECONDS": "60"}
+            operator = OperatorProcess(
+                tmp_path, namespace.kubeconfig, namespace.name, redis_url, env
+            ).start()
+            await operator.leads()
+            namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+            await count(pods, 2)
+            before = {node.name for node in pods.of("pool")}
+            with own.stopped():
+                await asyncio.sleep(10)
+            namespace.apply(sfu_pool(replicas={"min": 3, "max": 5}))
+            await count(pods, 3, 90)
+            assert before < {node.name for node in pods.of("pool")}
+    finally:
+        if operator is not None:
+            operator.close()
+        own.stop()
+
+
+async def test_without_redis_no_pod_is_made_or_deleted_and_the_pool_says_why(
+    namespace: Namespace, api: Cluster, tmp_path: Path
+) -> None:
+    redis = OwnRedis(tmp_path)
+    redis.start()
+    operator = OperatorProcess(tmp_path, namespace.kubeconfig, namespace.name, redis.url)
+    client = connect_redis(redis.url)
+    placement = Placement(client)
+    try:
+        await placement.load()
+        async with Pods(api, placement) as pods:
+            operator.start()
+            await operator.leads()
+            namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+            await count(pods, 2)
+        before = {pod["metadata"]["name"] for pod in await api.list("pods")}
+        redis.stop()
+        namespace.apply(sfu_pool(replicas={"min": 4, "max": 5}))
+
+        async def said() -> bool:
+            found = (await api.get("sfupools", "pool"))["status"]["conditions"]
+            return any(each["reason"] == "PlacementAway" for each in found)
+
+        await until(said, "the condition says it")
+        assert {pod["metadata"]["name"] for pod in await api.list("pods")} == before
+        redis.start()  # empty, as after a loss of all
+        await client.connection_pool.disconnect()
+        await placement.load()
+        async with Pods(api, placement) as pods:
+            await count(pods, 4)
+        assert before < {pod["metadata"]["name"] for pod in await api.list("pods")}
+    finally:
+        operator.close()
+        await client.aclose()
+        redis.stop()
