@@ -6,13 +6,16 @@ Each prints its figures and keeps its run in bench/results/<name>.json; at the e
 docs/performance.md is written from these.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FOLDERS = {"sockets": "signaling"}
+FOLDERS = {"sockets": "signaling", "burst": "operator"}
 """Where a benchmark stands that has no folder of its own name."""
+PARTS = {"PYTHONPATH": str(HERE.parent)}
+"""Some share modules with each other, or with the tests: `bench.simulate.demand`."""
 NAMES = (
     "driver",
     "signaling",
@@ -23,6 +26,10 @@ NAMES = (
     "media",
     "latency",
     "memory",
+    "placement",
+    "operator",
+    "burst",
+    "simulate",
 )
 
 
@@ -32,11 +39,11 @@ def main() -> int:
     if unknown := set(wanted) - set(NAMES):
         print(f"No such benchmark: {', '.join(unknown)}. There are: {', '.join(NAMES)}.")
         return 2
-    failed = []
+    failed, env = [], {**os.environ, **PARTS}
     for name in wanted:
         print(f"\n== {name}", flush=True)
         script = HERE / FOLDERS.get(name, name) / f"bench_{name}.py"
-        if subprocess.run([sys.executable, script], cwd=HERE.parent).returncode:
+        if subprocess.run([sys.executable, script], cwd=HERE.parent, env=env).returncode:
             failed.append(name)
     subprocess.run([sys.executable, HERE / "report.py"], cwd=HERE.parent, check=True)
     if failed:

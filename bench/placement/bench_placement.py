@@ -1,7 +1,7 @@
 """Assignments a second: our client of placement beside what Redis can do at all, and whether any
 meeting ever got two homes.
 
-    python bench/placement/bench_placement.py
+    python -m bench.placement.bench_placement
 """
 
 import argparse
@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from clients import Answer, Load, Outcome, run_clients
-from server import Server, raw_calls
+from bench.placement.clients import Answer, Load, Outcome, run_clients
+from bench.placement.server import Server, raw_calls
 
 from kcs_dev.measure import Figure, save
 

@@ -33,6 +33,8 @@ def write_layer(out: Path, folder: Path) -> None:
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
         entry.uid = entry.gid = entry.mtime = 0
         entry.uname = entry.gname = ""
+        runs = entry.isdir() or entry.mode & 0o100
+        entry.mode |= 0o555 if runs else 0o444  # whoever built it: the image's user must read it
         return entry
 
     unfinished = out.with_suffix(".unfinished")

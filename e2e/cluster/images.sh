@@ -12,7 +12,7 @@ DIR=$CACHE/images
 LOG=$DIR/build.log
 TAG=${KCS_IMAGE_TAG:-dev}
 PATH=$PWD/.venv/bin:$CACHE/uv/bin:$PATH
-RECIPE=2 # counts what the keys do not see: changes of the functions below
+RECIPE=3 # counts what the keys do not see: changes of the functions below
 export LC_ALL=C
 
 # What each layer adds to those below it. Packages of maintainers' scripts, init systems and documentation are left out, and

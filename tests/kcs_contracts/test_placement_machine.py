@@ -46,6 +46,7 @@ class PlacementMachine(NodesMachine):
         self.expected.pop(meeting, None)
         self.people[meeting].clear()
         self.is_empty_now(meeting)
+        self.stays(meeting)
 
     @rule(
         meeting=meetings,
@@ -61,6 +62,35 @@ class PlacementMachine(NodesMachine):
             self.somebody_joins(meeting, user, "s1")
         for user in sorted(who & set(self.people[meeting])):
             self.send(meeting, user, source, is_paused=False, lag=0)
+
+    @precondition(lambda self: len(self.current) > 1)
+    @rule(
+        meeting=meetings,
+        after=st.sampled_from(["nothing", "all cross", "given up", "the node renews"]),
+    )
+    def a_meeting_moves(self, meeting: MeetingId, after: str) -> None:
+        """With all that it needs, which seldom comes about by itself."""
+        for process in self.current.values():
+            process.consumers = 0
+        for name in sorted(self.current):
+            self.leased[name] = True
+            self.renew(name, self.current[name])
+        self.people_meet(meeting, {USERS[0]}, Source.MIC, 0)
+        if not self.people[meeting] or meeting not in self.homes or not self.is_live(meeting):
+            return
+        self.migrate(meeting, is_stale=False)
+        if meeting not in self.moves:
+            return
+        moving = self.moves[meeting]
+        if after == "all cross":
+            everybody = sorted(self.people[meeting])
+            self.run(self.placement.cross(meeting, moving.epoch, everybody))
+            self.crossed[meeting] |= set(everybody)
+            self.tend()
+        elif after == "given up":
+            self.give_up(meeting)
+        elif after == "the node renews" and self.is_alive(moving):
+            self.renew(moving.node, self.current[moving.node])
 
     # People and streams ----------------------------------------------------------------------
 
@@ -90,6 +120,7 @@ class PlacementMachine(NodesMachine):
         assert self.run(self.placement.leave(meeting, user, session)) == is_theirs
         if is_theirs:
             del self.people[meeting][user]
+            self.crossed[meeting].discard(user)
             self.is_empty_now(meeting)
 
     @precondition(lambda self: any(self.people.values()))
@@ -97,6 +128,7 @@ class PlacementMachine(NodesMachine):
     def somebody_is_lost(self, data: st.DataObject) -> None:
         meeting, user = self.draw_person(data)
         session = self.people[meeting].pop(user)
+        self.crossed[meeting].discard(user)
         self.is_empty_now(meeting)
         assert self.run(self.placement.away(meeting, user, session, 0))
         self.run(asyncio.sleep(0.002))
@@ -134,6 +166,27 @@ class PlacementMachine(NodesMachine):
         flags = {p.id: getattr(p, FLAGS[source]) for p in found.participants}
         assert flags[user] == (not is_paused)
 
+    @precondition(lambda self: any(self.people[m] for m in self.moves))
+    @rule(data=st.data(), source=sources)
+    def somebody_sends_to_the_next_home(self, data: st.DataObject, source: Source) -> None:
+        moving = sorted(m for m in self.moves if self.people[m])
+        meeting = data.draw(st.sampled_from(moving))
+        user = data.draw(st.sampled_from(sorted(self.people[meeting])))
+        producer = Producer(
+            id=ProducerId(f"p{next(self.streams)}"), participant_id=user, source=source
+        )
+        before = self.run(self.placement.snapshot(meeting))
+        epoch = self.moves[meeting].epoch
+        call = self.placement.open_producer(
+            meeting, producer, epoch=epoch, generation=Generation(0)
+        )
+        self.run(call)
+        after = self.run(self.placement.snapshot(meeting))
+        assert after.producers == before.producers
+        assert after.next is not None
+        mine = [p for p in after.next.producers if p.participant_id == user]
+        assert [p for p in mine if p.source is source] == [producer], "one of each source"
+
     @precondition(lambda self: any(one.producers for one in self.replicas.values()))
     @rule(data=st.data(), what=st.sampled_from(["pause", "resume", "close"]))
     def a_stream_changes(self, data: st.DataObject, what: str) -> None:
@@ -159,7 +212,11 @@ class PlacementMachine(NodesMachine):
         remembered = self.replicas
         self.run(self.redis.flushall())
         self.run(asyncio.sleep(0.02))  # far less than the warm-up: epochs are ahead by a few ms
-        for state in (self.homes, self.drained, self.over, self.expected, self.reserved):
+        for meeting in MEETINGS:
+            self.stays(meeting)
+        for state in (
+            *(self.homes, self.drained, self.over, self.expected, self.reserved, self.last),
+        ):
             state.clear()
         self.leased = dict.fromkeys(self.leased, False) | {
             name: True for name, leased in self.leased.items() if leased
@@ -202,6 +259,8 @@ class PlacementMachine(NodesMachine):
             assert len(snapshot.participants) <= LIMIT
             home, generation = self.homes.get(meeting, (None, 0))
             assert (snapshot.assignment, snapshot.generation) == (home, generation)
+            moving = snapshot.next.assignment if snapshot.next else None
+            assert moving == self.moves.get(meeting)
 
     async def all_snapshots(self) -> list[RoomSnapshot]:
         return await asyncio.gather(*(self.placement.snapshot(m) for m in MEETINGS))

@@ -225,6 +225,16 @@ async def test_whoever_leaves_is_gone_from_both_homes_and_is_not_waited_for(
     assert (await placement.snapshot(call.id)).producers == ()
 
 
+async def test_whoever_leaves_and_comes_again_has_not_crossed_any_more(
+    call: Call, placement: Placement, person: Person
+) -> None:
+    await call.moves()
+    await call.cross(ANN, BOB)
+    await placement.leave(call.id, ANN, "s1")  # type: ignore[arg-type]
+    await placement.join(call.id, person("ann"), limit=9)
+    assert await placement.tend_moves() == []
+
+
 async def test_each_node_keeps_its_room_and_the_survey_counts_people_once(
     call: Call, placement: Placement, lease: Lease
 ) -> None:

@@ -100,6 +100,9 @@ def test_the_operator_may_do_what_it_does_and_nothing_more(release: Release) -> 
     ):
         assert not release.may(verb, resource), (verb, resource)
     assert not release.may("list", "pods", release.namespace)
+    assert release.may("patch", "secrets/kcs-turn", release.namespace)
+    assert not release.may("get", "secrets/kcs-turn", release.namespace)
+    assert not release.may("patch", "secrets/kcs-signing", release.namespace)
     assert not release.may("list", "pods", "kube-system")
 
 

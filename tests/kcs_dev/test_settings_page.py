@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic_settings import BaseSettings
 
+import kcs_operator.settings as operator
 import kcs_sfu.agent.settings as node
 import kcs_signaling.settings as signaling
 from kcs_contracts.generate.files import stale
@@ -18,9 +19,19 @@ def test_the_page_is_up_to_date() -> None:
     assert stale(ROOT, generated()) == [], "run `make generate`"
 
 
-@pytest.mark.parametrize("settings", [signaling.Settings, node.Settings])
-def test_the_page_names_every_variable_and_says_what_it_is(settings: type[BaseSettings]) -> None:
-    rows = dict(re.findall(r"^\| (`KCS_\w+`) \| .* \| (.+) \|$", _page(), re.MULTILINE))
+@pytest.mark.parametrize(
+    ("title", "settings"),
+    [
+        ("Signaling", signaling.Settings),
+        ("SFU node", node.Settings),
+        ("Operator", operator.Settings),
+    ],
+)
+def test_a_service_s_section_names_every_variable_and_says_what_it_is(
+    title: str, settings: type[BaseSettings]
+) -> None:
+    section = _page().split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = dict(re.findall(r"^\| (`KCS_\w+`) \| .* \| (.+) \|$", section, re.MULTILINE))
     for group, field in settings.model_fields.items():
         assert field.annotation is not None
         for name in field.annotation.model_fields:

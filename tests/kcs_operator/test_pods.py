@@ -11,7 +11,7 @@ from kcs_contracts.ids import Epoch, MeetingId
 from kcs_contracts.labels import Role
 from kcs_contracts.placement.models import Housed
 from kcs_contracts.resources.v1alpha1 import Drain, PodState, Update
-from kcs_operator.decisions.observed import ObservedPod
+from kcs_operator.decisions.observed import History, ObservedPod
 from kcs_operator.decisions.pods import (
     POOL_DELETED,
     SCALED_DOWN,
@@ -50,7 +50,8 @@ def goal(desired: int, **more: object) -> Goal:
 
 def drained(people: int = 0, age: float = 60, **more: object) -> ObservedPod:
     fields = {"drain_reason": SCALED_DOWN, "draining_since": NOW - age, "marked": True, **more}
-    return pod("d", people, **fields)
+    (found,) = History().noted([pod("d", people, **fields)], NOW - age)
+    return found
 
 
 def test_missing_pods_are_made_in_free_places() -> None:
@@ -65,10 +66,39 @@ def test_a_lost_pod_is_deleted_and_replaced_at_once() -> None:
     assert found.create_slots == (1,)
 
 
-def test_a_pod_that_redis_alone_misses_for_a_moment_is_left_alone() -> None:
-    found = plan([pod("a", ready=False, alive=False, missing_since=NOW - 39)], goal(1), NOW)
+def test_a_pod_that_is_missing_for_a_moment_is_left_alone_then_replaced_and_may_come_back() -> None:
+    missing = {"ready": False, "alive": False}
+    found = plan([pod("a", missing_since=NOW - 9, **missing)], goal(1), NOW)
     assert not found.delete
     assert not found.create_slots
+    found = plan([pod("a", missing_since=NOW - 11, **missing)], goal(1), NOW)
+    assert not found.delete
+    assert found.create_slots == (1,)
+    pods = [pod("a"), pod("b", slot=1)]
+    assert [reason for _, reason in plan(pods, goal(1), NOW).drain] == [SCALED_DOWN]
+
+
+def test_a_missing_pod_with_people_goes_only_when_another_serves_and_one_at_a_time() -> None:
+    missing = {"alive": False, "ready": False, "missing_since": NOW - 41}
+    lost = [pod("a", 3, **missing), pod("b", 2, slot=1, **missing)]
+    assert not plan(lost, goal(2), NOW).delete
+    assert len(plan([*lost, pod("c", slot=2)], goal(2), NOW).delete) == 1
+    ended = pod("a", 3, ended=True, **missing)
+    assert plan([ended], goal(1), NOW).delete == (ended,)
+
+
+def test_places_whose_ports_another_template_uses_are_not_taken() -> None:
+    wide = [pod("a", slot=0, ports=frozenset({100, 101})), pod("b", slot=1, ports=frozenset({102}))]
+    found = plan(wide, goal(4, ports_of=lambda slot: range(100 + slot, 101 + slot)), NOW)
+    assert found.create_slots == (3, 4)
+
+
+def test_old_pods_that_lost_their_leases_for_a_moment_are_not_taken_for_new_ones() -> None:
+    pods = [
+        pod(name, template_hash=OLD, slot=slot, alive=False, missing_since=NOW - 2)
+        for slot, name in enumerate("abc")
+    ]
+    assert not plan(pods, goal(3), NOW).drain
 
 
 def test_the_victim_has_the_fewest_participants() -> None:
@@ -112,10 +142,24 @@ def test_meetings_leave_a_pod_at_once_that_somebody_deleted() -> None:
     assert move.pod.name == "a"
 
 
-def test_an_empty_pod_is_deleted_once_placement_knows_its_mark() -> None:
+def test_an_empty_pod_is_deleted_once_placement_knows_its_mark_for_a_while() -> None:
     assert not plan([drained(marked=False)], goal(0), NOW).delete
     assert not plan([drained(age=1)], goal(0), NOW).delete
     assert [each.name for each in plan([drained()], goal(0), NOW).delete] == ["d"]
+
+
+def test_a_draining_pod_that_redis_has_forgotten_is_not_taken_for_empty() -> None:
+    history = History()
+    forgotten = replace(drained(), alive=False, marked=False, housed=())
+    (found,) = history.noted([forgotten], NOW - 100)
+    (found,) = history.noted([forgotten], NOW)
+    assert found.ready
+    assert not plan([found], goal(0), NOW).delete
+    history = History()
+    (dead,) = history.noted([replace(forgotten, ready=False)], NOW)
+    assert not plan([dead], goal(0), NOW).delete
+    (dead,) = history.noted([replace(forgotten, ready=False)], NOW + 4)
+    assert plan([dead], goal(0), NOW + 4).delete == (dead,)
 
 
 def test_a_draining_pod_is_taken_back_before_a_new_one_is_made() -> None:
@@ -167,8 +211,18 @@ class World:
 
     def __init__(self, pods: list[ObservedPod]):
         self.pods, self.now, self._ids = pods, NOW, count()
+        self._history = History()
 
     def step(self, aim: Goal) -> None:
+        told = {each.uid: each.missing_since for each in self.pods}
+        noted = self._history.noted(self.pods, self.now)
+        # what was missing before the operator came was missing then too
+        self.pods = [
+            each
+            if each.missing_since is None
+            else replace(each, missing_since=told[each.uid] or each.missing_since)
+            for each in noted
+        ]
         found = plan(self.pods, aim, self.now)
         for gone in found.delete:
             dead = gone.state(self.now) is PodState.FAILED

@@ -34,6 +34,7 @@ def spec(**more: object) -> SFUPoolSpec:
         (Demand(0, 0, scheduled=100), 30, 3, "Scheduled"),
         (Demand(10, 0, growth_per_s=2), 30, 2, "Growth"),
         (Demand(10, 0, growth_per_s=2), 90, 6, "Growth"),
+        (Demand(10, 60, growth_per_s=2), 30, 2, "Reserved"),  # they are the growth
         (Demand(1000, 0), 30, 10, "Load"),
     ],
 )

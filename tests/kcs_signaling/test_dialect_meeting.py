@@ -72,6 +72,7 @@ async def test_a_join_answers_with_all_that_the_joiner_needs(
         "waiting": [],
         "breakouts": None,
         "parent_id": None,
+        "moving": None,
         "recent_messages": [],
         "resumed": False,
     }

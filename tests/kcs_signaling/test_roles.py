@@ -77,6 +77,7 @@ MEETING = """
     room:create                    HC
     room:join                      HCPAG
     room:leave                     HCPAG
+    media:cross                    HCPAG
     transport:create send          HCPA
     transport:create recv          HCPAG
     transport:connect              HCPAG
@@ -169,6 +170,7 @@ _MEETING_ONLY: dict[str, JsonObject] = {
     "room:create": {},
     "room:join": {},
     "room:leave": {},
+    "media:cross": {"epoch": 1},
     "transport:create send": {"direction": "send"},
     "transport:create recv": {"direction": "recv"},
     "chat:send": {"message": "Hello"},

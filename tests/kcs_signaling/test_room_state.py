@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 
 from kcs_contracts.events import (
     ActiveSpeaker,
+    AtNext,
     BreakoutMoved,
     DomainEvent,
+    MediaMigrating,
+    MediaMoved,
     MediaReset,
+    MoveAbandoned,
     ParticipantChanged,
     ParticipantJoined,
     ParticipantLeft,
@@ -36,6 +40,7 @@ from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.protocol.roles import ALLOWED, Action
 from kcs_contracts.rooms import (
     Assignment,
+    NextHome,
     Participant,
     Producer,
     Role,
@@ -76,6 +81,7 @@ def snapshot(
     waiting: Iterable[Waiting] = (),
     live: Mapping[str, str] | None = None,
     inside: Mapping[ParticipantId, MeetingId] | None = None,
+    moving: NextHome | None = None,
 ) -> RoomSnapshot:
     home = Assignment(
         meeting_id=MEETING,
@@ -94,11 +100,74 @@ def snapshot(
         waiting=tuple(waiting),
         live=dict(live or {}),
         inside=dict(inside or {}),
+        next=moving,
     )
+
+
+def next_home(epoch: int, *streams: Producer) -> NextHome:
+    home = Assignment(
+        meeting_id=MEETING,
+        node=NodeName("x"),
+        boot=BootId("b"),
+        epoch=Epoch(epoch),
+        control_url="http://x",
+    )
+    return NextHome(assignment=home, generation=Generation(0), producers=streams)
 
 
 def published(version: int, event: DomainEvent) -> Published:
     return Published(meeting_id=MEETING, version=version, event=event)
+
+
+def test_a_move_leaves_the_home_alone_until_it_is_done() -> None:
+    old, new = stream("old", "ann"), stream("new", "ann")
+    state = RoomState(snapshot([person("ann"), person("bob")], [old]))
+    plane = {"node": NodeName("x"), "epoch": Epoch(6), "generation": Generation(0)}
+    state.apply(published(2, MediaMigrating(**plane)))
+    state.apply(published(3, AtNext(epoch=Epoch(6), event=ProducerOpened(producer=new))))
+    state.apply(published(4, AtNext(epoch=Epoch(9), event=ProducerOpened(producer=old))))
+    assert list(state.producers) == ["old"]
+    assert state.streams_of(old.participant_id) == [(None, old), (6, new)]
+    assert [list(state.producers_at(at) or "?") for at in (None, Epoch(5), Epoch(6))] == [
+        ["old"],
+        ["old"],
+        ["new"],
+    ]
+    assert state.producers_at(Epoch(9)) is None
+    state.apply(published(5, MediaMoved(**plane)))
+    assert (list(state.producers), state.next) == (["new"], None)
+    assert (state.epoch, state.assignment) == (6, None)
+
+
+def test_whoever_leaves_or_is_reset_during_a_move_is_nowhere_any_more() -> None:
+    state = RoomState(
+        snapshot([person("ann")], [stream("old", "ann")], moving=next_home(6, stream("n", "ann")))
+    )
+    gone = ParticipantLeft(
+        participant_id=ParticipantId("ann"), display_name="ann", reason="left", count=0
+    )
+    state.apply(published(2, gone))
+    assert state.streams_of(ParticipantId("ann")) == []
+    reset = MediaReset(
+        reason="worker_died", node=NodeName("n"), epoch=Epoch(5), generation=Generation(1)
+    )
+    state.apply(published(3, reset))
+    assert state.next is None
+
+
+def test_a_replica_that_missed_a_move_s_events_tells_what_became_of_it() -> None:
+    people, old, new = [person("ann")], stream("old", "ann"), stream("new", "ann")
+    still = RoomState(snapshot(people, [old]))
+    begun = RoomState(snapshot(people, [old], version=9, moving=next_home(6, new)))
+    moved = RoomState(snapshot(people, [new], version=9, epoch=6))
+    other = RoomState(snapshot(people, [new], version=9, epoch=7))
+    migrating = MediaMigrating(node=NodeName("x"), epoch=Epoch(6), generation=Generation(0))
+    opened = ProducerOpened(producer=new)
+    assert list(missed(still, begun)) == [migrating, AtNext(epoch=Epoch(6), event=opened)]
+    assert list(missed(begun, still)) == [MoveAbandoned(epoch=Epoch(6))]
+    assert [type(each) for each in missed(begun, moved)] == [MediaMoved, ProducerOpened]
+    assert [type(each) for each in missed(begun, other)] == [MediaReset, ProducerOpened]
+    assert list(missed(begun, begun)) == []
 
 
 def test_an_event_counts_once_and_a_gap_changes_nothing() -> None:

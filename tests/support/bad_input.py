@@ -105,6 +105,9 @@ OBJECT = Field({}, _OBJECT)
 KIND = Field("audio", _WORD)
 DIRECTION = Field("send", _WORD)
 LAYER = Field("low", _WORD)
+EPOCH = number(7, 0, 2**53)
+AT = {"epoch": or_null(EPOCH)}
+"""A media server that the meeting does not have."""
 LAYOUT = Field("grid", _WORD)
 YES = Field(True, _BOOL)
 NO = Field(False, _BOOL)
@@ -166,9 +169,9 @@ def _shared() -> dict[str, Takes]:
         ),
         "waiting:deny": Takes({**meeting, "target_user_id": ZOE}, {"reason": REASON}),
         "auth:refresh": Takes({"token": TOKEN}),
-        "transport:restart-ice": Takes({"transport_id": MEDIA}),
-        "produce:close": Takes({"producer_id": MEDIA}),
-        "consumer:close": Takes({"consumer_id": MEDIA}),
+        "transport:restart-ice": Takes({"transport_id": MEDIA}, AT),
+        "produce:close": Takes({"producer_id": MEDIA}, AT),
+        "consumer:close": Takes({"consumer_id": MEDIA}, AT),
         "media:toggle": Takes({**meeting, "kind": KIND, "enabled": YES}),
         "screen:stop": Takes(meeting, {"target_user_id": or_null(ANN)}),
         "participant:remove": Takes({**meeting, **target}, {"reason": REASON}),
@@ -207,7 +210,7 @@ def _shared() -> dict[str, Takes]:
 def _meeting_dialect() -> dict[str, Takes]:
     meeting = {"meeting_id": MEETING}
     who = {"user_id": or_null(USER), "role": or_null(ROLE)}
-    of_producer, of_consumer = {"producer_id": MEDIA}, Takes({"consumer_id": MEDIA})
+    of_producer, of_consumer = {"producer_id": MEDIA}, Takes({"consumer_id": MEDIA}, AT)
     capabilities = {"rtp_capabilities": or_null(OBJECT)}
     entrance = {
         "display_name": or_null(NAME),
@@ -218,20 +221,21 @@ def _meeting_dialect() -> dict[str, Takes]:
         "room:create": Takes(meeting, who),
         "room:join": Takes(meeting, {**who, **entrance}),
         "room:leave": Takes(meeting, {"user_id": or_null(USER)}),
-        "transport:create": Takes({**meeting, "direction": DIRECTION}),
-        "transport:connect": Takes({"transport_id": MEDIA, "dtls_parameters": OBJECT}),
+        "transport:create": Takes({**meeting, "direction": DIRECTION}, AT),
+        "transport:connect": Takes({"transport_id": MEDIA, "dtls_parameters": OBJECT}, AT),
         "produce": Takes(
             {"transport_id": MEDIA, "kind": KIND, "rtp_parameters": OBJECT},
-            {"source": or_null(SOURCE), "paused": YES},
+            {"source": or_null(SOURCE), "paused": YES, **AT},
         ),
-        "consume": Takes(of_producer, capabilities),
+        "consume": Takes(of_producer, {**capabilities, **AT}),
         "consume:batch": Takes(
-            {"producer_ids": many(MEDIA, 25, least=1)}, {**capabilities, "paused": YES}
+            {"producer_ids": many(MEDIA, 25, least=1)}, {**capabilities, "paused": YES, **AT}
         ),
         "consumer:resume": of_consumer,
-        "consumers:resume": Takes({"consumer_ids": many(MEDIA, 200, least=1)}),
+        "consumers:resume": Takes({"consumer_ids": many(MEDIA, 200, least=1)}, AT),
         "consumer:pause": of_consumer,
-        "quality:change": Takes({**of_producer, "layer": LAYER}),
+        "quality:change": Takes({**of_producer, "layer": LAYER}, AT),
+        "media:cross": Takes({**meeting, "epoch": EPOCH}),
         "participant:mute": Takes(
             {**meeting, "target_user_id": ANN, "kind": KIND}, {"muted": YES, "reason": REASON}
         ),

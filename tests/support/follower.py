@@ -3,7 +3,7 @@
 from kcs_contracts.events import MeetingEnded, ParticipantJoined, ParticipantLeft, Published
 from kcs_contracts.ids import Generation, MeetingId, ParticipantId
 from kcs_contracts.rooms import Participant, Producer, RoomSnapshot
-from kcs_signaling.rooms.state import Applied, RoomState
+from kcs_signaling.rooms.state import Applied, NextPlane, RoomState
 
 
 def unknown(meeting_id: MeetingId) -> RoomSnapshot:
@@ -54,3 +54,8 @@ class Follower:
         assert state.waiting == read.waiting
         assert state.live.fields == read.live.fields
         assert state.inside == read.inside
+        assert _plane(state.next) == _plane(read.next)
+
+
+def _plane(plane: NextPlane | None) -> tuple[object, ...] | None:
+    return plane and (plane.node, plane.epoch, plane.generation, plane.producers)

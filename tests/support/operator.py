@@ -81,6 +81,7 @@ class OperatorProcess:
             "KCS_OPERATOR__LEASE_SECONDS": "5",
             "KCS_OPERATOR__TICK_SECONDS": "0.5",
             "KCS_OPERATOR__STATUS_SECONDS": "1",
+            "KCS_OPERATOR__REDIS_SETTLE_SECONDS": "0",  # each test begins with an empty Redis
             "KCS_REDIS__URL": redis_url,
             "KCS_HTTP__HOST": "127.0.0.1",
             "KCS_HTTP__PORT": "0",
@@ -99,6 +100,11 @@ class OperatorProcess:
         assert self._process is not None
         self._process.terminate()
         return self._process.wait(timeout=20)
+
+    def wait(self) -> int:
+        """Until it ends by itself; answers the exit status."""
+        assert self._process is not None
+        return self._process.wait(timeout=30)
 
     def kill(self) -> None:
         """SIGKILL: it says good-bye to nobody."""
@@ -181,6 +187,7 @@ class Pods:
             for node in self.nodes.values():
                 if not node.silent:
                     await self._renew(node)
+            await self._placement.tend_moves()  # as replicas of signaling do
             await asyncio.sleep(0.3)
 
     async def _look(self) -> None:

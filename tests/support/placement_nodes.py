@@ -75,6 +75,13 @@ class NodesMachine(RuleBasedStateMachine):
         self.people: dict[MeetingId, dict[ParticipantId, str]] = {m: {} for m in MEETINGS}
         self.expected: dict[MeetingId, int] = {}
         self.reserved: dict[MeetingId, tuple[NodeName, int]] = {}
+        self.moves: dict[MeetingId, Assignment] = {}
+        """The next homes of meetings that move."""
+        self.promised: dict[MeetingId, tuple[NodeName, int]] = {}
+        """What is reserved there."""
+        self.crossed: dict[MeetingId, set[ParticipantId]] = {m: set() for m in MEETINGS}
+        self.last: dict[MeetingId, int] = {}
+        """The highest epoch that Redis knows of."""
         self.over: set[MeetingId] = set()
         self.replicas = {m: Follower(m) for m in MEETINGS}
         self.calm = 0
@@ -90,8 +97,7 @@ class NodesMachine(RuleBasedStateMachine):
     # What the model derives ------------------------------------------------------------------
 
     def is_live(self, meeting: MeetingId) -> bool:
-        home, _ = self.homes[meeting]
-        return self.leased[home.node] and self.current[home.node].boot == home.boot
+        return self.is_alive(self.homes[meeting][0])
 
     def is_media(self, meeting: MeetingId, epoch: int, generation: int) -> bool:
         if meeting not in self.homes:
@@ -111,7 +117,8 @@ class NodesMachine(RuleBasedStateMachine):
         """Load of the reservations, but for their decay, which is little in a test's time."""
         to_come = [
             max(0, people - len(self.people[meeting]))
-            for meeting, (node, people) in self.reserved.items()
+            for promises in (self.reserved, self.promised)
+            for meeting, (node, people) in promises.items()
             if node == name
         ]
         return sum(to_come) * 10 / CAPACITY
@@ -119,6 +126,25 @@ class NodesMachine(RuleBasedStateMachine):
     def is_empty_now(self, meeting: MeetingId) -> None:
         if not self.people[meeting]:
             self.reserved.pop(meeting, None)
+            self.promised.pop(meeting, None)
+
+    def stays(self, meeting: MeetingId) -> None:
+        """Whatever move there was is over, and came to nothing."""
+        self.moves.pop(meeting, None)
+        self.promised.pop(meeting, None)
+        self.crossed[meeting].clear()
+
+    def has_moved(self, meeting: MeetingId) -> None:
+        """The next home is the home."""
+        self.homes[meeting] = self.moves.pop(meeting), 0
+        promised = self.promised.pop(meeting, None)
+        self.reserved.pop(meeting, None)
+        if promised:
+            self.reserved[meeting] = promised
+        self.crossed[meeting].clear()
+
+    def is_alive(self, home: Assignment) -> bool:
+        return self.leased[home.node] and self.current[home.node].boot == home.boot
 
     # Nodes -----------------------------------------------------------------------------------
 
@@ -152,13 +178,22 @@ class NodesMachine(RuleBasedStateMachine):
         if meeting in self.over:
             return False
         home, current = self.homes.get(meeting, (None, 0))
-        if home is not None and home.epoch > epoch:
-            return False
+        moving = self.moves.get(meeting)
         if home is not None and home.epoch == epoch:
             assert (home.node, home.boot) == (name, process.boot), "an epoch in two places"
+            if generation > current:
+                self.stays(meeting)
             generation = max(current, generation)
+        elif moving is not None and moving.epoch == epoch:
+            assert (moving.node, moving.boot) == (name, process.boot), "an epoch in two places"
+            if generation > 0:
+                self.stays(meeting)
+            return generation == 0
+        elif home is not None and epoch <= self.last[meeting]:
+            return False
         elif home is not None:
             self.reserved.pop(meeting, None)
+            self.stays(meeting)
         claimed = Assignment(
             meeting_id=meeting,
             node=name,
@@ -167,6 +202,7 @@ class NodesMachine(RuleBasedStateMachine):
             control_url=f"http://{name}:1",
         )
         self.homes[meeting] = claimed, generation
+        self.last[meeting] = max(self.last.get(meeting, 0), epoch)
         return True
 
     @precondition(lambda self: len(self.current) < len(NODES) or self.calm > 5)
@@ -217,9 +253,26 @@ class NodesMachine(RuleBasedStateMachine):
     # Meetings --------------------------------------------------------------------------------
 
     def placed(
-        self, meeting: MeetingId, expected: int, besides: Assignment | None, call: Awaitable[T]
+        self,
+        meeting: MeetingId,
+        expected: int,
+        besides: Assignment | None,
+        call: Awaitable[T],
+        *,
+        moves: bool = False,
     ) -> T | None:
-        """A call that has to find a node: checks the choice, or that there was none."""
+        """A call that has to find a node: checks the choice, or that there was none.
+
+        A meeting that is moving anyhow needs none, while where it moves to lives.
+        """
+        moving = self.moves.get(meeting)
+        if moving is not None and self.is_alive(moving):
+            assert self.run(call) == moving
+            if not moves:
+                self.has_moved(meeting)
+            return moving
+        if moves:
+            self.stays(meeting)
         people = max(expected, 15)
         candidates = self.candidates(besides)
         room = {
@@ -239,9 +292,15 @@ class NodesMachine(RuleBasedStateMachine):
         epochs = self.issued[meeting]
         assert home.epoch > max(epochs, default=0), "an epoch fell or was given twice"
         epochs[home.epoch] = (home.node, home.boot)
+        self.last[meeting] = home.epoch
+        promise = home.node, people + len(self.people[meeting])
+        if moves and self.people[meeting]:
+            self.moves[meeting], self.promised[meeting] = home, promise
+            return home
+        self.stays(meeting)
         self.homes[meeting] = home, 0
         self.expected[meeting] = expected
-        self.reserved[meeting] = home.node, people + len(self.people[meeting])
+        self.reserved[meeting] = promise
         return home
 
     @rule(
@@ -280,6 +339,69 @@ class NodesMachine(RuleBasedStateMachine):
         else:
             self.placed(meeting, self.expected.get(meeting, 0), home, call)
 
+    # Moving ----------------------------------------------------------------------------------
+
+    @precondition(lambda self: any(self.people[m] for m in self.homes))
+    @rule(data=st.data(), is_stale=st.sampled_from([False, False, False, True]))
+    def somebody_migrates(self, data: st.DataObject, is_stale: bool) -> None:
+        meeting = data.draw(st.sampled_from(sorted(m for m in self.homes if self.people[m])))
+        self.migrate(meeting, is_stale=is_stale)
+
+    def migrate(self, meeting: MeetingId, *, is_stale: bool) -> None:
+        home, _ = self.homes[meeting]
+        epoch = Epoch(home.epoch - is_stale)
+        call = self.placement.migrate(meeting, home.node, epoch, move_ms=3_600_000)
+        if is_stale:
+            assert self.run(call) is None
+            return
+        moving = self.placed(meeting, self.expected.get(meeting, 0), home, call, moves=True)
+        if moving is not None:
+            self.current[moving.node].hosted[meeting] = moving.epoch, 0
+
+    @precondition(lambda self: self.moves)
+    @rule(data=st.data(), is_stale=st.sampled_from([False, False, True]))
+    def somebody_crosses(self, data: st.DataObject, is_stale: bool) -> None:
+        meeting = data.draw(st.sampled_from(sorted(self.moves)))
+        everybody = sorted(self.people[meeting])
+        who = data.draw(st.lists(st.sampled_from(everybody), unique=True)) if everybody else []
+        epoch = Epoch(self.last[meeting] + is_stale)
+        call = self.placement.cross(meeting, epoch, who)
+        if is_stale:
+            with pytest.raises(StaleEpoch):
+                self.run(call)
+        else:
+            self.run(call)
+            self.crossed[meeting] |= set(who)
+
+    @precondition(lambda self: self.moves)
+    @rule()
+    def replicas_tend_moves(self) -> None:
+        self.tend()
+
+    def tend(self) -> None:
+        due = {}
+        for meeting, moving in self.moves.items():
+            if not self.is_alive(moving):
+                due[meeting] = "abandoned", moving.epoch
+            elif self.people[meeting].keys() <= self.crossed[meeting]:
+                due[meeting] = "moved", moving.epoch
+        ended = self.run(self.placement.tend_moves())
+        assert {meeting: (outcome, epoch) for meeting, outcome, epoch in ended} == due
+        for meeting, (outcome, _) in due.items():
+            (self.has_moved if outcome == "moved" else self.stays)(meeting)
+
+    @precondition(lambda self: self.moves)
+    @rule(data=st.data())
+    def a_move_is_given_up(self, data: st.DataObject) -> None:
+        self.give_up(data.draw(st.sampled_from(sorted(self.moves))))
+
+    def give_up(self, meeting: MeetingId) -> None:
+        moving = self.moves[meeting]
+        assert self.run(self.placement.abandon_move(meeting, moving.epoch))
+        self.stays(meeting)
+        if self.is_alive(moving):  # and still has a room of that epoch
+            self.renew(moving.node, self.current[moving.node])
+
     @precondition(lambda self: any(process.hosted for process in self.current.values()))
     @rule(data=st.data())
     def a_worker_dies(self, data: st.DataObject) -> None:
@@ -290,11 +412,17 @@ class NodesMachine(RuleBasedStateMachine):
         hosted[meeting] = epoch, generation + 1
         call = self.placement.reset_media(meeting, name, Epoch(epoch), Generation(generation + 1))
         home, _ = self.homes.get(meeting, (None, 0))
+        moving = self.moves.get(meeting)
         if home is None:
             self.run(call)
+        elif moving is not None and (moving.node, moving.epoch) == (name, epoch):
+            self.run(call)
+            self.stays(meeting)
         elif (home.node, home.epoch) != (name, epoch):
             with pytest.raises(StaleEpoch):
                 self.run(call)
         else:
             self.run(call)
+            if generation + 1 > self.homes[meeting][1]:
+                self.stays(meeting)
             self.homes[meeting] = home, max(self.homes[meeting][1], generation + 1)

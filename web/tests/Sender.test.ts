@@ -8,6 +8,8 @@ interface FakeProducer {
   track: MediaStreamTrack | null;
   source: string;
   closed: boolean;
+  /** The highest layer that is sent; undefined: all. */
+  layer?: number;
 }
 
 const track = (enabled = true) => ({ enabled }) as MediaStreamTrack;
@@ -23,6 +25,7 @@ function sender() {
       return Object.assign(producer, {
         appData,
         close: () => Object.assign(producer, { closed: true }),
+        setMaxSpatialLayer: async (layer: number) => void Object.assign(producer, { layer }),
         replaceTrack: async (next: { track: MediaStreamTrack | null }) =>
           void Object.assign(producer, next),
       });
@@ -44,6 +47,17 @@ describe('a sender', () => {
     await sends.send('mic', mic);
     expect(produced).toHaveLength(1);
     expect(server.asked.map(([, said]) => said.enabled)).toEqual([false, true]);
+  });
+
+  it('sends the camera small while another session sends it, too, and then as it is', async () => {
+    const { produced, sender: sends } = sender();
+    sends.beFrugal(true);
+    await sends.send('camera', track());
+    await sends.send('mic', track());
+    expect(produced.map(({ layer }) => layer)).toEqual([0, undefined]);
+    sends.beFrugal(false);
+    await Promise.resolve();
+    expect(produced[0]?.layer).toBe(2);
   });
 
   it('takes a place before it sends a screen with its sound, and gives it back', async () => {

@@ -12,6 +12,7 @@ import {
   withReason,
 } from '../src/meeting/errors';
 import { readMeetingLink } from '../src/ui/meetingLink';
+import { invitedText } from '../src/ui/panels/AddPeople';
 import { initials } from '../src/ui/stage/Tile';
 
 describe('readMeetingLink', () => {
@@ -137,5 +138,19 @@ describe('initials', () => {
     ['𝒵oe Ög', '𝒵Ö'],
   ])('of %j are %j', (name, expected) => {
     expect(initials(name)).toBe(expected);
+  });
+});
+
+describe('invitedText', () => {
+  const email = 'dee@example.org';
+  const join_url = 'https://meet.example.org/m/k7f-x2mq-9tb';
+
+  it.each([
+    [{ email, join_url, sent: true, mail: 'sent' as const }, /has a mail/],
+    [{ email, join_url, sent: false, mail: 'sending' as const }, /is on its way/],
+    [{ email, join_url, sent: false, mail: 'not_sent' as const }, /^Send dee@example.org/],
+    [{ email, join_url, sent: false }, /^Send dee@example.org/],
+  ])('says of %j what became of the mail', (invited, text) => {
+    expect(invitedText(invited)).toMatch(text);
   });
 });

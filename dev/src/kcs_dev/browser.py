@@ -125,9 +125,13 @@ def _received(report: dict[str, Any]) -> Received:
 
 
 class Chromium:
-    """A browser with a fake camera of `fps` frames a second; an async context manager."""
+    """A browser with a fake camera of `fps` frames a second; an async context manager.
 
-    def __init__(self, fps: int = 10, extra: tuple[str, ...] = ()):
+    `program` is what is started, such as a script that starts Chromium in another network.
+    """
+
+    def __init__(self, fps: int = 10, extra: tuple[str, ...] = (), program: str = CHROMIUM):
+        self._program = program
         self._arguments = [
             *_ARGUMENTS,
             f"--use-fake-device-for-media-stream=device-count=1,fps={fps}",
@@ -140,7 +144,7 @@ class Chromium:
     async def __aenter__(self) -> Self:
         self._playwright = await async_playwright().start()
         self._browser = await self._playwright.chromium.launch(
-            executable_path=CHROMIUM, args=self._arguments
+            executable_path=self._program, args=self._arguments
         )
         return self
 

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+import kcs_operator.settings as operator
 import kcs_sfu.agent.settings as node
 import kcs_signaling.settings as signaling
 from kcs_contracts.generate.files import Files, write
@@ -27,7 +28,11 @@ does not fit. Written by `make generate` from the services' `settings.py`.
 
 """
 _FORMATS = {"path": "path", "password": "secret"}
-_SERVICES: dict[str, type[BaseModel]] = {"Signaling": signaling.Settings, "SFU node": node.Settings}
+_SERVICES: dict[str, type[BaseModel]] = {
+    "Signaling": signaling.Settings,
+    "SFU node": node.Settings,
+    "Operator": operator.Settings,
+}
 
 
 def generated() -> Files:

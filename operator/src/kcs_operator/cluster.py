@@ -6,8 +6,8 @@ from the watches (`handlers.watching`); here is what writes, and what is read on
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from aiohttp import ClientError
@@ -20,6 +20,7 @@ from kcs_operator.errors import (
     Conflict,
     Forbidden,
     NotFound,
+    NotLeading,
     OperatorError,
     Refused,
 )
@@ -43,20 +44,42 @@ _PATHS = {
 }
 
 
+class Listing(NamedTuple):
+    """All objects of a kind, as they were at one time."""
+
+    items: list[Object]
+    version: str
+    """The resource version of that time."""
+
+
 class Cluster:
     """One namespace of a cluster. `async with` it, or call `close`."""
 
-    def __init__(self, api: client.ApiClient, namespace: str):
+    def __init__(
+        self,
+        api: client.ApiClient,
+        namespace: str,
+        may_write: Callable[[], bool] = lambda: True,
+    ):
         self._api, self.namespace = api, namespace
+        self._may_write = may_write
 
     @classmethod
     async def connect(cls, namespace: str) -> Self:
-        """With the pod's service account, else as `KUBECONFIG` says."""
+        """With the pod's service account, else as `KUBECONFIG` says.
+
+        Raises:
+            OperatorError: neither leads to a cluster.
+        """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)
+            try:
+                await config.load_kube_config(client_configuration=configuration)
+            except (config.ConfigException, OSError) as error:
+                text = f"neither a pod's service account nor KUBECONFIG names a cluster: {error}"
+                raise OperatorError(text) from error
         return cls(client.ApiClient(configuration), namespace)
 
     async def close(self) -> None:
@@ -71,7 +94,11 @@ class Cluster:
 
     def in_namespace(self, namespace: str) -> "Cluster":
         """The same cluster's other namespace, over the same connections."""
-        return Cluster(self._api, namespace)
+        return Cluster(self._api, namespace, self._may_write)
+
+    def writing_while(self, may_write: Callable[[], bool]) -> "Cluster":
+        """The same, but each write is begun only if `may_write()`; else it raises NotLeading."""
+        return Cluster(self._api, self.namespace, may_write)
 
     async def get(self, plural: str, name: str) -> Object:
         """The object; raises NotFound."""
@@ -90,10 +117,14 @@ class Cluster:
 
     async def list(self, plural: str, selector: str = "") -> list[Object]:
         """All objects of a kind that the label selector takes."""
+        return (await self.listing(plural, selector)).items
+
+    async def listing(self, plural: str, selector: str = "") -> Listing:
+        """As `list`, with the resource version of the list."""
         query = {"labelSelector": selector} if selector else {}
         found = await self._call("GET", plural, query=query)
-        items: list[Object] = found.get("items", [])
-        return items
+        version = found.get("metadata", {}).get("resourceVersion", "")
+        return Listing(found.get("items", []), version)
 
     async def create(self, plural: str, body: Mapping[str, Any]) -> Object:
         """Makes it; raises AlreadyThere when an object of that name exists."""
@@ -164,6 +195,8 @@ class Cluster:
         body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         media: str = "application/merge-patch+json",
     ) -> Object:
+        if method != "GET" and not self._may_write():
+            raise NotLeading("this replica does not lead any more")
         path = _PATHS[plural].format(ns=quote(self.namespace))
         path = f"{path}/{quote(name)}" if name else path
         try:

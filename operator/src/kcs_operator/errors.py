@@ -3,7 +3,8 @@
 OperatorError
 ├── Temporary         tried again with growing pauses
 │   ├── ApiAway       the Kubernetes API does not answer, or is too busy
-│   └── Conflict      somebody else changed the object meanwhile
+│   ├── Conflict      somebody else changed the object meanwhile
+│   └── NotLeading    another replica leads, or may do so soon: this one writes nothing
 └── Permanent         said in the object's conditions; nothing to try until it changes
     ├── NotFound      the object is not there
     ├── AlreadyThere  an object of that name exists
@@ -30,6 +31,10 @@ class ApiAway(Temporary):
 
 class Conflict(Temporary):
     """409: the object is not as it was read, or has another UID."""
+
+
+class NotLeading(Temporary):
+    """Nothing was sent: the lease is over, or was given back."""
 
 
 class Permanent(OperatorError):

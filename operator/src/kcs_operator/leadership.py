@@ -1,10 +1,14 @@
 """One of the replicas leads: it holds a Lease and renews it; the other waits.
 
-A leader that cannot renew stops before its lease is over, so that two never act at once.
+A leader acts for at most two thirds of the lease's duration from when its last renewal that
+succeeded was begun, whatever hangs. Another takes over when it has seen the Lease unchanged for the
+whole duration. So two never act at once, and no two clocks are compared. Each process leads once:
+who lost the lease ends.
 """
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,14 +26,32 @@ class LeadershipLost(Exception):
 
 
 class Leadership:
-    """The Lease `name`, for `identity`."""
+    """The Lease `name`, for `identity`.
 
-    def __init__(self, cluster: Cluster, name: str, identity: str, seconds: int):
+    Args:
+        clock: seconds that only go on.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        name: str,
+        identity: str,
+        seconds: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._cluster, self._name, self._identity = cluster, name, identity
-        self._seconds = seconds
+        self._seconds, self._clock = seconds, clock
         self._every = seconds / 5
         self._seen: tuple[str, float] = ("", 0.0)
-        self._renewed_at = float("-inf")
+        self._until = float("-inf")
+        self._resigned = False
+        self.lost = asyncio.Event()
+        """The lease was lost, against this replica's will."""
+
+    def leads(self) -> bool:
+        """Whether this replica may act now: to be asked before each write."""
+        return not self._resigned and self._clock() < self._until
 
     async def acquire(self) -> None:
         """Returns when this replica leads."""
@@ -39,42 +61,60 @@ class Leadership:
         _log.info("leading", lease=self._name)
 
     async def hold(self) -> None:
-        """Renews until cancelled.
+        """Renews until cancelled; then, too, this replica leads no more.
 
         Raises:
             LeadershipLost: this replica must stop at once.
         """
-        while True:
-            await asyncio.sleep(self._every)
-            if not await self._try():
-                break
-        LEADER.set(0)
+        renewing = asyncio.create_task(self._renew_always())
+        try:
+            while not renewing.done() and (left := self._until - self._clock()) > 0:
+                await asyncio.wait((renewing,), timeout=left)
+        finally:
+            self.resign()
+            renewing.cancel()  # and not waited for: it may hang
+        self.lost.set()
+        if renewing.done():
+            renewing.result()
         raise LeadershipLost
 
-    async def release(self) -> None:
-        """Lets the other replica lead at once. Best effort."""
+    def resign(self) -> None:
+        """From now on this replica does not lead."""
+        self._resigned = True
         LEADER.set(0)
-        try:
-            lease = await self._cluster.get("leases", self._name)
-            if lease["spec"].get("holderIdentity") == self._identity:
-                lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                await self._cluster.replace("leases", self._name, lease)
-        except OperatorError as error:
-            _log.warning("lease_not_released", error=str(error))
 
-    async def _try(self) -> bool:
-        """Whether this replica leads now. A leader bears failures for a while."""
-        asked = time.monotonic()
+    async def release(self) -> None:
+        """Resigns, and lets the other replica lead at once. Best effort."""
+        self.resign()
         try:
             async with asyncio.timeout(self._seconds / 3):
-                held = await self._renew()
+                lease = await self._cluster.get("leases", self._name)
+                if lease["spec"].get("holderIdentity") == self._identity:
+                    lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
+                    await self._cluster.replace("leases", self._name, lease)
+        except (OperatorError, TimeoutError) as error:
+            _log.warning("lease_not_released", error=_words(error))
+
+    async def _renew_always(self) -> None:
+        """Returns when somebody else has the lease."""
+        mine: bool | None = True
+        while mine is not False:
+            await asyncio.sleep(self._every if mine else self._every / 3)
+            mine = await self._try()
+
+    async def _try(self) -> bool | None:
+        """Takes or renews the lease: whether it is ours; None when nobody knows."""
+        begun = self._clock()
+        try:
+            async with asyncio.timeout(self._seconds / 3):
+                mine = await self._renew()
         except (OperatorError, TimeoutError) as error:
             if not isinstance(error, Conflict | AlreadyThere):
-                _log.warning("lease_not_renewed", error=str(error) or type(error).__name__)
-            return asked - self._renewed_at < self._seconds * 2 / 3
-        if held:
-            self._renewed_at = asked
-        return held
+                _log.warning("lease_not_renewed", error=_words(error))
+            return None
+        if mine:
+            self._until = begun + self._seconds * 2 / 3
+        return mine
 
     async def _renew(self) -> bool:
         try:
@@ -83,7 +123,7 @@ class Leadership:
             await self._cluster.create("leases", self._body({}, 0))
             return True
         spec = lease.get("spec", {})
-        if spec.get("holderIdentity") not in ("", None, self._identity) and self._is_live(spec):
+        if spec.get("holderIdentity") not in ("", None, self._identity) and self._is_live(lease):
             return False
         changes = spec.get("leaseTransitions", 0)
         if spec.get("holderIdentity") != self._identity:
@@ -91,13 +131,13 @@ class Leadership:
         await self._cluster.replace("leases", self._name, self._body(lease["metadata"], changes))
         return True
 
-    def _is_live(self, spec: dict[str, Any]) -> bool:
+    def _is_live(self, lease: dict[str, Any]) -> bool:
         """By our own clock: a lease is over when it has not changed for its duration."""
-        version = f"{spec.get('holderIdentity')} {spec.get('renewTime')}"
+        version = lease["metadata"]["resourceVersion"]
         if version != self._seen[0]:
-            self._seen = (version, time.monotonic())
-        lasts = float(spec.get("leaseDurationSeconds", self._seconds))
-        return time.monotonic() - self._seen[1] < lasts
+            self._seen = (version, self._clock())
+        lasts = float(lease["spec"].get("leaseDurationSeconds", self._seconds))
+        return self._clock() - self._seen[1] < lasts
 
     def _body(self, metadata: dict[str, Any], changes: int) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -113,3 +153,7 @@ class Leadership:
                 "leaseTransitions": changes,
             },
         }
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__

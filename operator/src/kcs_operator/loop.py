@@ -63,7 +63,7 @@ class Loop:
             started = time.monotonic()
             pause = await self._once()
             RECONCILE_SECONDS.labels(kind=self._kind).observe(time.monotonic() - started)
-            if pause > self._tick_s:
+            if pause > 0:  # changes do not cut it short: the next try is not more likely for them
                 await asyncio.sleep(pause)
                 continue
             try:

@@ -53,5 +53,8 @@ def _health() -> web.Application:
 
 def _tls(folder: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    try:
+        context.load_cert_chain(folder / "tls.crt", folder / "tls.key")
+    except OSError as error:  # its text names no file
+        raise OSError(f"no tls.crt and tls.key of the webhook in {folder}: {error}") from error
     return context

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
 
 class _Group(BaseModel):
@@ -25,6 +26,9 @@ class OperatorGroup(_Group):
     """Value of the label `app.kubernetes.io/instance` of all that it makes: the release."""
     tick_seconds: float = Field(default=1.0, gt=0, le=60)
     """How often pools are looked at when no object changed."""
+    redis_settle_seconds: float = Field(default=60.0, ge=0, le=3600)
+    """So long after Redis was empty no pod is drained or deleted: nodes and signaling are still
+    telling it who is where."""
     status_seconds: float = Field(default=5.0, ge=0, le=300)
     """Least time between two writes of one status."""
 
@@ -64,6 +68,15 @@ class RedisGroup(_Group):
 
     url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     """URL of the Redis server."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_redis(cls, url: SecretStr) -> SecretStr:
+        try:
+            parse_url(url.get_secret_value())
+        except ValueError:  # its text may quote the password
+            raise ValueError("a URL of Redis is written as redis://host:6379/0") from None
+        return url
 
 
 class SignalingGroup(_Group):

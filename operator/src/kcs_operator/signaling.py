@@ -105,12 +105,17 @@ class Signaling:
             data = body.model_dump_json(exclude_unset=True)
         try:
             async with self._session.request(
-                method, self._url + path, params=query, data=data, headers=headers
+                method,
+                self._url + path,
+                params=query,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
             ) as response:
                 answer, status = await response.read(), response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SignalingAway(f"signaling does not answer ({type(error).__name__})") from error
-        if status < 400:
+        if status < 300:
             return answer
         raise _error(status, answer)
 

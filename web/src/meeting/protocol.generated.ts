@@ -1286,18 +1286,18 @@ export interface ServerToClient {
   'screen:stopped': ScreenSharing;
   /** The media server is another: make transports, producers and consumers anew. */
   'media:reset': MediaReset;
-  /** The meeting moves to another media server: make transports, producers and consumers there (with its `epoch`), keep those that you have, and say `media:cross`. */
-  'media:migrate': MediaMigrate;
-  /** A stream at the server of `media:migrate` is new, paused, goes on, or is gone. Show each source once. */
-  'media:migrate:stream': MigratedStream;
-  /** The move is over: what you have at one of both servers is to be closed. Whoever has not crossed gets `media:reset` instead. */
-  'media:migrated': MediaMigrated;
   /** Who speaks now. */
   'speaker:active': SpeakerActive;
   /** How loud the loudest are. */
   'audio:levels': AudioLevels;
   /** Your connection is bad (or, with `resolved`, good again). */
   'quality:warning': Warned;
+  /** The meeting moves to another media server: make transports, producers and consumers there (with its `epoch`), keep those that you have, and say `media:cross`. */
+  'media:migrate': MediaMigrate;
+  /** A stream at the server of `media:migrate` is new, paused, goes on, or is gone. Show each source once. */
+  'media:migrate:stream': MigratedStream;
+  /** The move is over: what you have at one of both servers is to be closed. Whoever has not crossed gets `media:reset` instead. */
+  'media:migrated': MediaMigrated;
   /** Somebody is in. */
   'participant:joined': Joined;
   /** Somebody is gone. */

@@ -32,6 +32,7 @@ from kcs_contracts.protocol import (
     chat,
     guide_client,
     media,
+    moving,
     people,
     room,
     telemetry,
@@ -44,6 +45,7 @@ from kcs_contracts.rooms import Role
 PARTS: dict[ModuleType, str] = {
     room: "Room",
     media: "Media",
+    moving: "Moving to another media server",
     people: "People",
     chat: "Chat",
     breakouts: "Breakout rooms",

@@ -11,7 +11,7 @@ from the transport to hiredis and to whoever subscribed: no task wakes up, no ti
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -53,7 +53,7 @@ class Bus:
         self._meetings: dict[str, tuple[MeetingId, Callable[[Published], None]]] = {}
         self._echoes: dict[str, Callable[[], None]] = {}
         self._numbers = count(1)
-        self._connection: AbstractConnection | None = None
+        self._ear: _Ear | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -95,7 +95,7 @@ class Bus:
         self._meetings[channel] = (meeting_id, on_published)
         self._echoes[echo] = confirmed.set
         try:
-            await self._send(("SUBSCRIBE", channel), ("PING", echo))
+            self._send(("SUBSCRIBE", channel), ("PING", echo))
             await confirmed.wait()
         finally:
             self._echoes.pop(echo, None)
@@ -104,7 +104,7 @@ class Bus:
         """Nothing of that meeting is heard from now on."""
         channel = bus_channel(meeting_id)
         if self._meetings.pop(channel, None) is not None:
-            await self._send(("UNSUBSCRIBE", channel))
+            self._send(("UNSUBSCRIBE", channel))
 
     async def _run(self) -> None:
         pause, upper = _BACKOFF_S
@@ -116,20 +116,20 @@ class Bus:
             try:
                 await connection.connect()  # type: ignore[no-untyped-call]
                 pause = _BACKOFF_S[0]
-                ear = _Ear.at(connection, self._hear)  # first: answers may come at once
-                await self._take_up(connection, reconnecting)
-                await self._listen(ear)
+                self._ear = _Ear(connection, self._hear)
+                self._take_up(reconnecting)
+                await self._listen(self._ear)
             except Exception as error:  # whatever it is, a replica without a bus is worse
                 expected = isinstance(error, RedisError | OSError)
                 log.warning("bus_disconnected", error=str(error), exc_info=not expected)
             finally:
-                self._connection = None
+                self._ear = None
                 await connection.disconnect(nowait=True)
             reconnecting = True
             await asyncio.sleep(pause * random.uniform(0.5, 1))
             pause = min(pause * 2, upper)
 
-    async def _take_up(self, connection: AbstractConnection, reconnecting: bool) -> None:
+    def _take_up(self, reconnecting: bool) -> None:
         """Subscribes again to all, then echoes for whoever waits, then tells of the gap."""
         if reconnecting:
             lost = [meeting_id for meeting_id, _ in self._meetings.values()]
@@ -137,20 +137,12 @@ class Bus:
         commands: list[tuple[str, ...]] = [("PING", echo) for echo in self._echoes]
         if self._meetings:
             commands.insert(0, ("SUBSCRIBE", *self._meetings))
-        self._connection = connection
-        await self._send(*commands)
+        self._send(*commands)
 
-    async def _send(self, *commands: tuple[str, ...]) -> None:
+    def _send(self, *commands: tuple[str, ...]) -> None:
         """Sends if connected; if not, `_take_up` makes good for it."""
-        connection = self._connection
-        if connection is None or not connection.is_connected or not commands:
-            return
-        try:
-            await connection.send_packed_command(
-                connection.pack_commands(commands), check_health=False
-            )
-        except RedisError as error:
-            log.info("bus_send_failed", error=str(error))  # the reader notices and reconnects
+        if self._ear is not None and commands:
+            self._ear.send(commands)
 
     async def _listen(self, ear: "_Ear") -> None:
         """Until the connection breaks, or stays silent for so long that it must be broken."""
@@ -168,7 +160,7 @@ class Bus:
                 raise ConnectionResetError("Redis does not answer")
             else:
                 asked = True
-                await self._send(("PING", _ALIVE))
+                self._send(("PING", _ALIVE))
 
     def _hear(self, reply: Any) -> None:
         match reply:
@@ -209,23 +201,24 @@ class Bus:
 
 
 class _Ear(asyncio.Protocol):
-    """Takes over the reading of a connection that stands and has nothing else to say."""
+    """Takes over a connection that stands: redis-py opened it, and closes it."""
 
-    def __init__(self, hear: Callable[[Any], None]):
+    def __init__(self, connection: AbstractConnection, hear: Callable[[Any], None]):
         self._hear, self._replies = hear, hiredis.Reader(notEnoughData=_NO_MORE)
         self.lost = asyncio.Event()
         self.error: Exception | None = None
         """Why, if that is known."""
         self.heard = False
         """Anything, since this was last set to False."""
-
-    @classmethod
-    def at(cls, connection: AbstractConnection, hear: Callable[[Any], None]) -> "_Ear":
-        """From now on it hears what comes; redis-py's connection goes on to write, and closes."""
-        ear, writer = cls(hear), connection._writer
+        self._connection, writer = connection, connection._writer
         assert writer is not None
-        writer.transport.set_protocol(ear)
-        return ear
+        self._transport = writer.transport
+        self._transport.set_protocol(self)
+
+    def send(self, commands: Sequence[tuple[str, ...]]) -> None:
+        """Nothing happens on a connection that is closing."""
+        if not self._transport.is_closing():
+            self._transport.write(b"".join(self._connection.pack_commands(commands)))
 
     def data_received(self, data: bytes) -> None:
         self.heard = True

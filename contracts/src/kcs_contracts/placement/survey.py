@@ -26,6 +26,14 @@ class Survey(Functions):
         """The same of one node."""
         return (await self.survey([node]))[node]
 
+    async def begun_at_ms(self) -> int | None:
+        """When this Redis was first seen empty (Unix time, ms); None when it still is.
+
+        For some time after that it does not know yet who is where: see `Nodes.renew`.
+        """
+        text = await self._whole(self._redis.get("kcs:since"))
+        return None if text is None else int(text)
+
 
 def _housed(flat: list[str | int]) -> list[Housed]:
     rows = (flat[i : i + 3] for i in range(0, len(flat), 3))

@@ -38,6 +38,14 @@ class Turns(Functions):
         return tuple(found)
 
     async def issued_turn_servers(self, pool: str) -> tuple[TurnServer, ...]:
-        """One pool's."""
+        """One pool's; none where they are malformed."""
         text = await self._whole(self._redis.hget(_SERVERS, pool))
-        return () if text is None else _LIST.validate_json(text)
+        try:
+            return () if text is None else _LIST.validate_json(text)
+        except ValidationError:
+            return ()
+
+    async def turn_pools(self) -> tuple[str, ...]:
+        """The pools that are on the list."""
+        names = await self._whole(self._redis.hkeys(_SERVERS))
+        return tuple(sorted(each.decode() if isinstance(each, bytes) else each for each in names))

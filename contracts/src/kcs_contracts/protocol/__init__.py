@@ -11,13 +11,14 @@ from kcs_contracts.protocol import (
     chat,
     guide_client,
     media,
+    moving,
     people,
     room,
     telemetry,
 )
 from kcs_contracts.protocol.declare import ClientEvent, Protocol, ServerEvent
 
-_PARTS = (room, media, people, chat, breakouts, capture, telemetry)
+_PARTS = (room, media, moving, people, chat, breakouts, capture, telemetry)
 
 MEETING = Protocol(
     "/meeting",
@@ -36,7 +37,7 @@ _ITS_OWN_WAY = {  # what `/` has under other names
     media.RESUME_CONSUMER.name,
     media.RESUME_CONSUMERS.name,
     media.PAUSE_CONSUMER.name,
-    media.CROSS.name,
+    moving.CROSS.name,
     chat.SEND.name,
     chat.TYPING.name,
 }

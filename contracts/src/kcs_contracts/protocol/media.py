@@ -30,7 +30,6 @@ from kcs_contracts.protocol.views import (
     Consumer,
     Fault,
     IceServers,
-    MediaMigrate,
     MeetingNamed,
     Stream,
     Transport,
@@ -187,16 +186,6 @@ class QualityChange(AtHome):
 class QualityChanged(TypedDict):
     producer_id: str
     layer: Layer
-
-
-class Crossed(Payload):
-    meeting_id: MeetingIdText
-    epoch: Annotated[Epoch, Field(ge=0, le=2**53)]
-
-
-class CrossedTo(TypedDict):
-    meeting_id: MeetingId
-    epoch: int
 
 
 _using = Choice[TransportCreate](
@@ -377,17 +366,6 @@ CHANGE_QUALITY = ClientEvent(
     guide="architecture",
 )
 
-CROSS = ClientEvent(
-    "media:cross",
-    Crossed,
-    CrossedTo,
-    "Says that you send and receive at the server of `media:migrate` too: when everybody does, "
-    "it is the only one.",
-    NEGOTIATION,
-    Action.RECEIVE,
-    errors=("NOT_FOUND",),
-)
-
 CLIENT_EVENTS = (
     CREATE_TRANSPORT,
     CONNECT_TRANSPORT,
@@ -405,7 +383,6 @@ CLIENT_EVENTS = (
     START_SCREEN,
     STOP_SCREEN,
     CHANGE_QUALITY,
-    CROSS,
 )
 
 
@@ -436,21 +413,6 @@ class MediaReset(TypedDict):
     reason: Literal["worker_died", "node_lost", "moved"]
     epoch: int
     generation: int
-
-
-class MigratedStream(TypedDict):
-    meeting_id: MeetingId
-    epoch: int
-    stream: Stream
-    gone: bool
-
-
-class MediaMigrated(TypedDict):
-    meeting_id: MeetingId
-    epoch: int
-    generation: int
-    done: bool
-    """False: the move was given up, and nothing has changed where you are."""
 
 
 class SpeakerActive(TypedDict):
@@ -504,27 +466,6 @@ SERVER_EVENTS = (
         "media:reset",
         MediaReset,
         "The media server is another: make transports, producers and consumers anew.",
-    ),
-    ServerEvent(
-        "media:migrate",
-        MediaMigrate,
-        "The meeting moves to another media server: make transports, producers and consumers there "
-        "(with its `epoch`), keep those that you have, and say `media:cross`.",
-        "you",
-    ),
-    ServerEvent(
-        "media:migrate:stream",
-        MigratedStream,
-        "A stream at the server of `media:migrate` is new, paused, goes on, or is gone. Show each "
-        "source once.",
-        "others",
-    ),
-    ServerEvent(
-        "media:migrated",
-        MediaMigrated,
-        "The move is over: what you have at one of both servers is to be closed. Whoever has not "
-        "crossed gets `media:reset` instead.",
-        "you",
     ),
     ServerEvent("speaker:active", SpeakerActive, "Who speaks now."),
     ServerEvent("audio:levels", AudioLevels, "How loud the loudest are."),

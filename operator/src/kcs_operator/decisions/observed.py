@@ -13,6 +13,7 @@ from kcs_operator.manifests.names import ADDRESS, DRAINING_SINCE, SLOT
 
 CONSUMERS_EACH = 10
 """Consumers that placement counts for one participant."""
+_LIMBO_AFTER_S = 10.0
 _LOST_AFTER_S = 40.0
 """A pod that served and is missing for so long is lost, whatever its Kubernetes node says."""
 _NEVER_READY_S = 600.0
@@ -28,15 +29,19 @@ class ObservedPod:
     role: Role
     template_hash: str
     slot: int
+    """Its place in the pool's range of ports when it was made."""
     created_at: float
     ready: bool
     """The kubelet says so: for an SFU pod, its lease was held."""
     ready_at: float | None = None
     """Since when, if it is."""
     missing_since: float | None = None
-    """Since when neither the kubelet nor placement has seen it serving."""
+    """Since when it does not serve: an SFU pod has no live lease, a coturn pod is not ready."""
     served: bool = False
-    """It was ready at some time."""
+    """It did at some time."""
+    idle_since: float | None = None
+    """Since when an SFU pod that drains has its mark in placement, and nobody, without a break."""
+    restarts: int = 0
     address: str = ""
     deleting: bool = False
     ended: bool = False
@@ -44,8 +49,13 @@ class ObservedPod:
     unschedulable: bool = False
     drain_reason: str | None = None
     draining_since: float | None = None
+    """Counts only while there is a reason."""
+    stale_drain: bool = False
+    """It has the time of a drain that was taken back."""
     alive: bool = False
     """Placement has a live lease of it."""
+    known: bool = False
+    """Placement had one within the last hour."""
     marked: bool = False
     """Placement has a drain mark of it."""
     load: float = 0.0
@@ -57,6 +67,8 @@ class ObservedPod:
     """Relayed connections of a coturn pod."""
     ip: str = ""
     """In the cluster's network."""
+    ports: frozenset[int] = frozenset()
+    """Of its media."""
 
     @property
     def participants(self) -> int:
@@ -82,8 +94,15 @@ class ObservedPod:
         serving = self.ready and (self.role is Role.TURN or self.alive)
         return PodState.READY if serving else PodState.STARTING
 
+    def in_limbo(self, now: float) -> bool:
+        """It served and is missing for so long that another takes its place; it may come back."""
+        if self.deleting or self.missing_since is None or not self.served:
+            return False
+        return now - self.missing_since > _LIMBO_AFTER_S
+
     def _is_lost(self, now: float) -> bool:
-        if self.deleting or self.unschedulable or self.missing_since is None:
+        # the kubelet asks the pod itself; when it is away too, the node controller says not ready
+        if self.deleting or self.unschedulable or self.ready or self.missing_since is None:
             return False
         patience = _LOST_AFTER_S if self.served else _NEVER_READY_S
         return now - self.missing_since > patience
@@ -106,28 +125,44 @@ def observe(
     return sorted(found, key=lambda pod: pod.name)
 
 
-class Missing:
-    """Remembers since when pods are missing. It starts anew with the operator."""
+class History:
+    """What one look at the pods cannot tell. It starts anew with the operator."""
 
     def __init__(self) -> None:
-        self._since: dict[str, float] = {}
+        self._missing: dict[str, float] = {}
+        self._idle: dict[str, float] = {}
         self._served: set[str] = set()
 
     def noted(self, pods: Sequence[ObservedPod], now: float) -> list[ObservedPod]:
-        """The pods, with `missing_since` and `served`; call it when placement answered."""
-        present = {pod.uid for pod in pods}
-        self._served &= present
-        since: dict[str, float] = {}
-        for pod in pods:
-            if pod.ready or pod.alive:
-                self._served.add(pod.uid)
-            else:
-                since[pod.uid] = self._since.get(pod.uid, now)
-        self._since = since
+        """The pods with `missing_since`, `served`, `idle_since`; to be asked at each look.
+
+        Placement must have answered at this look, or everything would seem missing.
+        """
+        self._served &= {pod.uid for pod in pods}
+        self._served |= {pod.uid for pod in pods if pod.ready or pod.known}
+        missing = [pod.uid for pod in pods if not _serves(pod)]
+        idle = [pod.uid for pod in pods if _is_idle(pod)]
+        self._missing = {uid: self._missing.get(uid, now) for uid in missing}
+        self._idle = {uid: self._idle.get(uid, now) for uid in idle}
         return [
-            replace(pod, missing_since=since.get(pod.uid), served=pod.uid in self._served)
+            replace(
+                pod,
+                missing_since=self._missing.get(pod.uid),
+                idle_since=self._idle.get(pod.uid),
+                served=pod.uid in self._served,
+            )
             for pod in pods
         ]
+
+
+def _serves(pod: ObservedPod) -> bool:
+    return pod.alive if pod.role is Role.SFU else pod.ready
+
+
+def _is_idle(pod: ObservedPod) -> bool:
+    """Nobody is in it, and nobody can come: it is marked, or it is dead by both accounts."""
+    closed = pod.marked if pod.alive else not pod.ready
+    return pod.draining and closed and not pod.occupied
 
 
 def _pod(
@@ -143,7 +178,7 @@ def _pod(
     is_ready = ready.get("status") == "True"
     scheduled = conditions.get("PodScheduled", {})
     lease = leases.get(meta["name"])
-    since = notes.get(DRAINING_SINCE)
+    since, reason = notes.get(DRAINING_SINCE), notes.get(DRAIN_REQUESTED)
     ready_at = ready.get("lastTransitionTime") if is_ready else None
     return ObservedPod(
         name=meta["name"],
@@ -159,14 +194,32 @@ def _pod(
         deleting="deletionTimestamp" in meta,
         ended=status.get("phase") in ("Failed", "Succeeded"),
         unschedulable=scheduled.get("reason") == "Unschedulable",
-        drain_reason=notes.get(DRAIN_REQUESTED),
-        draining_since=seconds_of(since) if since else None,
+        drain_reason=reason,
+        draining_since=seconds_of(since) if since and reason is not None else None,
+        stale_drain=since is not None and reason is None,
+        restarts=_restarts(status),
+        ports=_media_ports(pod),
+        known=lease is not None,
         alive=lease is not None and lease.alive,
         marked=lease is not None and lease.draining,
         load=lease.load if lease else 0.0,
         reserved=lease.reserved if lease else 0.0,
         capacity=lease.consumer_capacity // CONSUMERS_EACH if lease else 0,
         housed=tuple(housed.get(meta["name"], ())),
+    )
+
+
+def _restarts(status: Mapping[str, Any]) -> int:
+    return sum(each.get("restartCount", 0) for each in status.get("containerStatuses", ()))
+
+
+def _media_ports(pod: Mapping[str, Any]) -> frozenset[int]:
+    containers = pod.get("spec", {}).get("containers", ())
+    return frozenset(
+        port["containerPort"]
+        for container in containers
+        for port in container.get("ports", ())
+        if port.get("name", "").startswith("media-")
     )
 
 

@@ -7,9 +7,10 @@ A pod leaves in this order: drain mark (no new meetings), replacement where one 
 end or move, deletion when empty or at the deadline. An occupied pod is never deleted before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import Drain, PodState, Update
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_operator.decisions.observed import ObservedPod
@@ -53,6 +54,8 @@ class Goal:
     template_hash: str
     slots: int
     """Places in the pool's range of ports."""
+    ports_of: Callable[[int], range] | None = None
+    """The media ports of a place, where pods of another template may have the same ports."""
     drain: Drain = field(default_factory=Drain)
     update: Update = field(default_factory=Update)
     deleted: bool = False
@@ -64,9 +67,13 @@ class Goal:
 def plan(pods: Sequence[ObservedPod], goal: Goal, now: float) -> Plan:
     """The next steps."""
     states = {pod.uid: pod.state(now) for pod in pods}
-    active = [p for p in pods if states[p.uid] in (PodState.STARTING, PodState.READY)]
+    active = [
+        pod
+        for pod in pods
+        if states[pod.uid] in (PodState.STARTING, PodState.READY) and not pod.in_limbo(now)
+    ]
     draining = [p for p in pods if states[p.uid] is PodState.DRAINING]
-    failed = [p for p in pods if states[p.uid] is PodState.FAILED and not p.deleting]
+    failed = _failed(pods, states)
     if goal.deleted:
         leaving = [(pod, POOL_DELETED) for pod in active]
         return Plan(
@@ -79,7 +86,7 @@ def plan(pods: Sequence[ObservedPod], goal: Goal, now: float) -> Plan:
     missing = goal.desired + room - len(active)
     back = _taken_back(draining, goal, missing)
     missing -= len(back)
-    slots, blocked = _slots(pods, goal.slots, max(0, missing))
+    slots, blocked = _slots(pods, goal, max(0, missing))
     victims = _victims(active, outdated, draining, goal, states)
     return Plan(
         create_slots=slots,
@@ -104,9 +111,22 @@ def _taken_back(draining: Sequence[ObservedPod], goal: Goal, missing: int) -> li
     return good[: max(0, missing)]
 
 
-def _slots(pods: Sequence[ObservedPod], slots: int, missing: int) -> tuple[tuple[int, ...], str]:
+def _failed(pods: Sequence[ObservedPod], states: dict[str, PodState]) -> list[ObservedPod]:
+    """Lost pods to delete. One that is only missing and has people may still carry their media: it
+    goes when another pod can take them, and one at a time."""
+    failed = [pod for pod in pods if states[pod.uid] is PodState.FAILED and not pod.deleting]
+    sure = [pod for pod in failed if pod.ended or not pod.occupied]
+    doubtful = [pod for pod in failed if pod not in sure]
+    others = any(states[pod.uid] is PodState.READY for pod in pods)
+    return [*sure, *(doubtful[:1] if others else [])]
+
+
+def _slots(pods: Sequence[ObservedPod], goal: Goal, missing: int) -> tuple[tuple[int, ...], str]:
     taken = {pod.slot for pod in pods}
-    free = [slot for slot in range(slots) if slot not in taken]
+    free = [slot for slot in range(goal.slots) if slot not in taken]
+    if goal.ports_of is not None:
+        used = frozenset[int]().union(*(pod.ports for pod in pods))
+        free = [slot for slot in free if used.isdisjoint(goal.ports_of(slot))]
     count = min(missing, _CREATED_AT_ONCE)
     blocked = "" if len(free) >= count else "the port range is used up by pods that still drain"
     return tuple(free[:count]), blocked
@@ -134,7 +154,7 @@ def _victims(
     if not chosen and outdated:
         ready = sum(1 for pod in active if states[pod.uid] is PodState.READY)
         spare = max(0, ready - (goal.desired - goal.update.max_unavailable))
-        starting = [pod for pod in outdated if states[pod.uid] is PodState.STARTING]
+        starting = [pod for pod in outdated if not pod.ready and not pod.served]
         serving = sorted((pod for pod in outdated if pod not in starting), key=worth)
         chosen = [(pod, TEMPLATE_CHANGED) for pod in [*starting, *serving[:spare]]]
     # empty pods go at once and hold up nobody; occupied ones drain a few at a time
@@ -168,7 +188,10 @@ def _deletable(draining: Sequence[ObservedPod], goal: Goal, now: float) -> tuple
         if pod.deleting or pod.draining_since is None:
             continue
         age = now - pod.draining_since
-        empty = not pod.occupied and (pod.marked or not pod.alive) and age >= goal.settled_s
+        if pod.role is Role.SFU:
+            empty = pod.idle_since is not None and now - pod.idle_since >= goal.settled_s
+        else:
+            empty = not pod.occupied and (pod.marked or not pod.alive) and age >= goal.settled_s
         if empty or age >= deadline:
             gone.append(pod)
     return tuple(gone)

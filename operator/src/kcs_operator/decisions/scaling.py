@@ -1,9 +1,10 @@
 """How many SFU pods there should be (design, section 5).
 
-`desired = clamp(ceil((used + reserved + scheduled within T + growth x T) / (capacity of a pod x
-target)) + buffer)`, T being the measured time from a pod's creation to its being ready. All in
-participants. Up at once; down only to the highest number that was wanted within the
-stabilisation time.
+`desired = clamp(ceil((used + max(reserved + scheduled within T, growth x T)) / (capacity of a pod
+x target)) + buffer)`, T being the measured time from a pod's creation to its being ready. All in
+participants. The design adds growth to what is reserved; but those for whom room is reserved are
+the growth, and would count twice. Up at once; down only to the highest number that was wanted
+within the stabilisation time.
 """
 
 import math
@@ -17,6 +18,8 @@ from kcs_contracts.resources.v1alpha1 import SFUPoolSpec
 from kcs_contracts.resources.v1alpha1.sfupool import PoolSchedule
 
 _GROWTH_WINDOW_S = 60.0
+_LONGEST_START_S = 300.0
+"""A pod that took longer met trouble: what is foreseen beyond that is guesswork."""
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -49,7 +52,8 @@ def wanted(spec: SFUPoolSpec, demand: Demand, start_s: float, now: datetime) -> 
         return _clamped(
             spec.replicas.desired, low, high, "Requested", "as spec.replicas.desired says"
         )
-    people = demand.used + demand.reserved + demand.scheduled + demand.growth_per_s * start_s
+    to_come = max(demand.reserved + demand.scheduled, demand.growth_per_s * start_s)
+    people = demand.used + to_come
     each = pod_capacity(spec) * spec.autoscaling.target_utilization
     # load is measured: without the margin, exactly full pods would ask for one more by rounding
     pods = math.ceil(people / each - 1e-6) + spec.autoscaling.buffer
@@ -142,6 +146,10 @@ class Growth:
         return max(0.0, (people - before) / _GROWTH_WINDOW_S)
 
 
-def start_seconds(measured: Sequence[float], otherwise: float = 30.0) -> float:
+UNMEASURED_S = 30.0
+"""What a pod's start is taken for before one was measured."""
+
+
+def start_seconds(measured: Sequence[float], otherwise: float = UNMEASURED_S) -> float:
     """The time that a pod takes to start: the longest of the last ten that were measured."""
-    return max(measured[-10:], default=otherwise)
+    return min(max(measured[-10:], default=otherwise), _LONGEST_START_S)

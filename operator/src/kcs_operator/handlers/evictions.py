@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from kcs_contracts.labels import DRAIN_REQUESTED, MANAGED_BY, OPERATOR, POOL
 from kcs_operator.cluster import Cluster
 from kcs_operator.errors import NotFound, OperatorError
+from kcs_operator.manifests.names import DRAINING_SINCE
 from kcs_operator.metrics import EVICTIONS
 
 _log = structlog.get_logger(__name__)
@@ -73,7 +74,9 @@ async def _mark(cluster: Cluster, pod: dict[str, Any]) -> None:
     meta = pod["metadata"]
     if DRAIN_REQUESTED in meta.get("annotations", {}):
         return
-    notes = {"uid": meta["uid"], "annotations": {DRAIN_REQUESTED: EVICTED}}
+    # the operator sets the time; one that was left of an earlier drain must not count
+    wish = {DRAIN_REQUESTED: EVICTED, DRAINING_SINCE: None}
+    notes = {"uid": meta["uid"], "annotations": wish}
     await cluster.patch("pods", meta["name"], {"metadata": notes})
     _log.info("pod_evicted", pod=meta["name"])
 

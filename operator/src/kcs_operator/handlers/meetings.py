@@ -15,9 +15,9 @@ from redis.exceptions import RedisError
 
 from kcs_contracts.ids import MeetingId
 from kcs_contracts.placement import Placement, PlacementError
-from kcs_operator.cluster import Cluster
+from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions.meeting_index import Entry, Index, scheduled_participants
-from kcs_operator.errors import OperatorError, Permanent
+from kcs_operator.errors import NotFound, OperatorError, Permanent
 from kcs_operator.handlers.meeting_steps import AHEAD_S, MeetingSteps
 from kcs_operator.handlers.meeting_sweep import Sweep
 from kcs_operator.handlers.watching import Cache
@@ -47,7 +47,7 @@ class Meetings:
         settings: Settings,
         start_seconds: Callable[[str], float] = lambda pool: 60.0,
     ):
-        self._cache = cache
+        self._cluster, self._cache = cluster, cache
         self.index = Index()
         self._steps = MeetingSteps(cluster, placement, signaling, cache, self.index, settings)
         group = settings.operator
@@ -122,6 +122,8 @@ class Meetings:
         """
         body = self._cache.meetings.get(name)
         before = self.index.get(name)
+        if before is not None and body is None and not self._cache.saw_deleted(before.uid):
+            body = await self._asked(name)
         if before is not None and (body is None or body["metadata"]["uid"] != before.uid):
             self.index.remove(name)
             await self._end(before.id)
@@ -136,6 +138,15 @@ class Meetings:
             self._later(name, wait_s)
         else:
             await self._steps.register(entry, self._sweep.ahead_s(entry))
+
+    async def _asked(self, name: str) -> Object | None:
+        """A list did not have it, no watch told of its end. An end is for good: it is asked for."""
+        try:
+            body = await self._cluster.get("meetings", name)
+        except NotFound:
+            return None
+        self._cache.put("meetings", name, body)
+        return body
 
     async def _end(self, meeting_id: MeetingId) -> None:
         """Ends it, now or later."""

@@ -4,22 +4,25 @@ In this order for a pod that leaves: the mark in placement, then the annotation 
 which the deadlines count. An operator that dies in between marks it again.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
-from kcs_contracts.ids import NodeName
+from kcs_contracts.ids import MeetingId, NodeName
 from kcs_contracts.labels import DRAIN_REQUESTED, FINALIZER, Role, selector
 from kcs_contracts.placement import NoCapacity, Placement
 from kcs_contracts.placement.errors import MeetingIsOver
 from kcs_contracts.placement.models import Housed
 from kcs_contracts.resources.v1alpha1 import ExposureMode, SFUPool
+from kcs_contracts.rooms import Assignment
 from kcs_operator.cluster import Cluster, Object
-from kcs_operator.decisions.observed import ObservedPod, timestamp_of
+from kcs_operator.decisions.observed import ObservedPod, seconds_of, timestamp_of
 from kcs_operator.decisions.pods import Move, Plan
-from kcs_operator.errors import NotFound
+from kcs_operator.decisions.strategies import strategy_of
+from kcs_operator.errors import NotFound, Permanent
 from kcs_operator.handlers.watching import Cache
 from kcs_operator.manifests.identity import pod_name
 from kcs_operator.manifests.names import DRAINING_SINCE
@@ -27,6 +30,7 @@ from kcs_operator.manifests.sfu_pod import (
     disruption_budget,
     external_address,
     needs_service,
+    ports_of,
     sfu_pod,
     sfu_service,
     slot_of,
@@ -35,8 +39,13 @@ from kcs_operator.metrics import MOVED_MEETINGS
 from kcs_operator.settings import Settings
 
 _log = structlog.get_logger(__name__)
+_NO_ROOM_S = 15.0
+"""Pause after no pod had room for a meeting."""
+_ORPHAN_S = 60.0
+_IDLE_S = 120.0
+"""The finalizer stays so long after the last one left: it is no write for each call."""
 _MOVED_AT_ONCE = 5
-"""Meetings that begin to move in one step: the next step takes the others."""
+"""Meetings of a pod that move at the same time."""
 
 
 class PoolSteps:
@@ -46,63 +55,97 @@ class PoolSteps:
         self._cluster, self._placement = cluster, placement
         self._cache, self._settings = cache, settings
         self._budgets: set[tuple[str, Role]] = set()
+        self._no_room_until: dict[MeetingId, float] = {}
+        self._occupied_at: dict[str, float] = {}
 
     async def take(
-        self, body: Object, pool: SFUPool, steps: Plan, pods: Sequence[ObservedPod], now: float
-    ) -> None:
-        """All of them; a step that fails leaves the others to the next time."""
-        await self._keep_finalizer(body, pods)
+        self,
+        body: Object,
+        pool: SFUPool,
+        steps: Plan,
+        pods: Sequence[ObservedPod],
+        fresh: bool,
+        now: float,
+    ) -> Exception | None:
+        """All of them; a step that fails holds up no other. The first error, if any.
+
+        What frees comes before what is made: a quota may be full of what is to go.
+        """
+        name = body["metadata"]["name"]
+        sfu = [pod for pod in pods if pod.role is Role.SFU]
+        works: list[Awaitable[None]] = [self._keep_finalizer(body, sfu, fresh, now)]
         if "deletionTimestamp" not in body["metadata"]:
-            await self._keep_budget(body, Role.SFU)
-            if pool.spec.turn is not None:
-                await self._keep_budget(body, Role.TURN)
-        await self._mark_again(pods, now)
-        if pool.spec.exposure.mode is ExposureMode.LOAD_BALANCER:
-            await self._create_balanced(body, pods, steps.create_slots)
-        else:
-            for slot in steps.create_slots:
-                await self.create(body, pool, slot)
-        for pod, reason in steps.drain:
-            await self.drain(pod, reason, now)
-        for pod in steps.undrain:
-            await self.undrain(pod)
-        for move in steps.move:
-            await self.move(body["metadata"]["name"], move)
-        for pod in steps.delete:
-            await self.delete(pod)
-
-    async def create(self, body: Object, pool: SFUPool, slot: int) -> None:
-        """Makes a pod, and its Service first where it has one."""
-        name = pod_name(body["metadata"]["name"], Role.SFU)
+            works += [self._keep_budget(body, role) for role in _roles(pool)]
+        if not pool.spec.paused:
+            works.append(self._mark_again(sfu, now))
+        works += [self.delete(pod) for pod in steps.delete]
+        works += [self.move(name, pool, move) for move in steps.move]
+        works += [self.undrain(pod) for pod in steps.undrain]
+        works += [self.drain(pod, reason, now) for pod, reason in steps.drain]
         if needs_service(pool.spec):
-            service = sfu_service(body, name, slot, self._settings)
-            await self._cluster.create("services", service)
-        await self._create_pod(body, name, slot)
+            works.append(self._create_exposed(body, pool, sfu, steps.create_slots, now))
+        else:
+            works += [self.create(body, slot) for slot in steps.create_slots]
+        failure: Exception | None = None
+        for work in works:
+            try:
+                await work
+            except Exception as error:  # the caller says and raises it
+                failure = failure or error
+        return failure
 
-    async def _create_balanced(
-        self, body: Object, pods: Sequence[ObservedPod], slots: Sequence[int]
+    async def create(self, body: Object, slot: int) -> None:
+        """Makes a pod."""
+        await self._create_pod(body, pod_name(body["metadata"]["name"], Role.SFU), slot)
+
+    async def _create_exposed(
+        self,
+        body: Object,
+        pool: SFUPool,
+        pods: Sequence[ObservedPod],
+        slots: Sequence[int],
+        now: float,
     ) -> None:
-        """The Service first; its pod when the load balancer has an address to announce."""
+        """Pods with Services of their own: the Service first, the pod when it has its address.
+
+        A Service without a pod is used for the next one, or goes if it fits no more.
+        """
         have = {pod.name for pod in pods}
-        chosen = selector(body["metadata"]["name"], Role.SFU)
-        found = await self._cluster.list("services", chosen)
-        waiting = [each for each in found if each["metadata"]["name"] not in have]
-        taken = {slot_of(each) for each in waiting}
+        found = await self._cluster.list("services", selector(body["metadata"]["name"], Role.SFU))
+        waiting: list[Object] = []
+        for service in (each for each in found if each["metadata"]["name"] not in have):
+            wanted = sfu_service(
+                body, service["metadata"]["name"], slot_of(service), self._settings
+            )
+            old = now - seconds_of(service["metadata"]["creationTimestamp"]) > _ORPHAN_S
+            if ports_of(service) != ports_of(wanted) or (old and len(waiting) >= len(slots)):
+                await self._cluster.delete("services", service["metadata"]["name"])
+            else:
+                waiting.append(service)
         for service in waiting[: len(slots)]:
-            if address := external_address(service):
+            address = external_address(service)
+            if address or pool.spec.exposure.mode is ExposureMode.NODE_PORT:
                 name = service["metadata"]["name"]
                 await self._create_pod(body, name, slot_of(service), address)
+        taken = {slot_of(each) for each in waiting}
         free = [slot for slot in slots if slot not in taken]
         for slot in free[: max(0, len(slots) - len(waiting))]:
             name = pod_name(body["metadata"]["name"], Role.SFU)
-            service = sfu_service(body, name, slot, self._settings)
-            await self._cluster.create("services", service)
+            made = sfu_service(body, name, slot, self._settings)
+            await self._cluster.create("services", made)
+            if pool.spec.exposure.mode is ExposureMode.NODE_PORT:
+                await self._create_pod(body, name, slot)
 
     async def _create_pod(
         self, body: Object, name: str, slot: int, address: str | None = None
     ) -> None:
         pod = sfu_pod(body, name, slot, self._settings, address)
-        self._cache.put("pods", name, await self._cluster.create("pods", pod))
+        try:
+            made = await self._cluster.create("pods", pod)
+        except Permanent as error:
+            # without the name, which is another one each time: the same again is no news
+            raise type(error)(str(error).replace(f'pods "{name}"', "the pod")) from error
+        self._cache.put("pods", name, made)
         _log.info("pod_created", pod=name, slot=slot)
 
     async def drain(self, pod: ObservedPod, reason: str, now: float) -> None:
@@ -119,26 +162,66 @@ class PoolSteps:
         await self._placement.undrain(NodeName(pod.name))
         _log.info("pod_stays", pod=pod.name)
 
-    async def move(self, pool: str, move: Move) -> None:
+    async def move(self, name: str, pool: SFUPool, move: Move) -> None:
         """The pod's meetings go elsewhere: those with the fewest people first."""
+        moving = {each.meeting_id for each in await self._placement.moves()}
         waiting = sorted(move.pod.housed, key=lambda each: each.people)
-        for each in waiting if move.forced else waiting[:_MOVED_AT_ONCE]:
-            await self._move_one(pool, move, each)
+        if move.forced:
+            for each in waiting:
+                await self._force(name, pool, move, each)
+            return
+        free = _MOVED_AT_ONCE - sum(each.meeting_id in moving for each in waiting)
+        now = time.monotonic()
+        for each in waiting:
+            if free <= 0:
+                break
+            if each.meeting_id in moving or self._no_room_until.get(each.meeting_id, 0) > now:
+                continue
+            free -= await self._migrate(name, pool, move, each)
+        self._no_room_until = {k: at for k, at in self._no_room_until.items() if at > now}
 
-    async def _move_one(self, pool: str, move: Move, meeting: Housed) -> None:
-        node = NodeName(move.pod.name)
-        try:
-            moved = await self._placement.evict(
-                meeting.meeting_id, node, meeting.epoch, reason="moved"
-            )
-        except NoCapacity:
-            _log.warning("nowhere_to_move", pod=move.pod.name, people=meeting.people)
-            return
-        except MeetingIsOver:
-            return
+    async def _migrate(self, name: str, pool: SFUPool, move: Move, meeting: Housed) -> bool:
+        """Make before break: people build their media there before they leave here.
+
+        False when no pod has room for it now: others may be smaller, or it finds room later.
+        """
+        with suppress(MeetingIsOver):
+            try:
+                moved = await self._placement.migrate(
+                    meeting.meeting_id,
+                    NodeName(move.pod.name),
+                    meeting.epoch,
+                    region=pool.spec.region,
+                    strategy=strategy_of(pool.spec),
+                )
+            except NoCapacity:
+                _log.warning("nowhere_to_move", pod=move.pod.name, people=meeting.people)
+                self._no_room_until[meeting.meeting_id] = time.monotonic() + _NO_ROOM_S
+                return False
+            self._note(name, meeting, moved, "migrated")
+        return True
+
+    async def _force(self, name: str, pool: SFUPool, move: Move, meeting: Housed) -> None:
+        """At the deadline: everybody begins anew elsewhere, as when a node is lost."""
+        with suppress(MeetingIsOver):
+            try:
+                moved = await self._placement.evict(
+                    meeting.meeting_id,
+                    NodeName(move.pod.name),
+                    meeting.epoch,
+                    reason="moved",
+                    region=pool.spec.region,
+                    strategy=strategy_of(pool.spec),
+                )
+            except NoCapacity:
+                _log.error("nowhere_to_move", pod=move.pod.name, people=meeting.people)
+                return
+            self._note(name, meeting, moved, "forced")
+
+    def _note(self, pool: str, meeting: Housed, moved: Assignment | None, how: str) -> None:
         if moved is not None:
-            MOVED_MEETINGS.labels(pool=pool, how="forced" if move.forced else "reset").inc()
-            _log.info("meeting_moved", meeting_id=meeting.meeting_id, to=moved.node)
+            MOVED_MEETINGS.labels(pool=pool, how=how).inc()
+            _log.info("meeting_moves", meeting_id=meeting.meeting_id, to=moved.node, how=how)
 
     async def delete(self, pod: ObservedPod) -> None:
         """Deletes that very pod, its Service, and its mark."""
@@ -152,6 +235,8 @@ class PoolSteps:
         for pod in pods:
             if pod.drain_reason is not None and pod.draining_since is None and not pod.deleting:
                 await self._annotate(pod, {DRAINING_SINCE: timestamp_of(now)})
+            elif pod.stale_drain:
+                await self._annotate(pod, {DRAINING_SINCE: None})
             if pod.role is not Role.SFU or not pod.alive:
                 continue
             if pod.draining and not pod.marked:
@@ -165,13 +250,20 @@ class PoolSteps:
             body = await self._cluster.patch("pods", pod.name, {"metadata": meta})
             self._cache.put("pods", pod.name, body)
 
-    async def _keep_finalizer(self, body: Object, pods: Sequence[ObservedPod]) -> None:
+    async def _keep_finalizer(
+        self, body: Object, pods: Sequence[ObservedPod], fresh: bool, now: float
+    ) -> None:
         """The pool must not go before its calls have: held only while somebody is in one."""
         meta = body["metadata"]
         held = FINALIZER in meta.get("finalizers", ())
         occupied = any(pod.occupied for pod in pods)
         deleted = "deletionTimestamp" in meta
-        if occupied == held or (deleted and not held):
+        if occupied:
+            self._occupied_at[meta["uid"]] = now
+        elif held and not deleted:
+            # an operator that has just started has not seen when the last one left
+            occupied = now - self._occupied_at.setdefault(meta["uid"], now) < _IDLE_S
+        if occupied == held or (deleted and not held) or (fresh and held):
             return
         others = [each for each in meta.get("finalizers", ()) if each != FINALIZER]
         wanted = [*others, FINALIZER] if occupied else others
@@ -191,3 +283,7 @@ class PoolSteps:
         except NotFound:
             await self._cluster.create("poddisruptionbudgets", budget)
         self._budgets.add(key)
+
+
+def _roles(pool: SFUPool) -> tuple[Role, ...]:
+    return (Role.SFU,) if pool.spec.turn is None else (Role.SFU, Role.TURN)

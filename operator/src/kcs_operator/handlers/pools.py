@@ -1,16 +1,16 @@
 """SFUPool: looks at a pool as a whole and takes the next steps, again and again.
 
-Fetch (placement; the watches' cache), decide (`decisions`), act (the Kubernetes API, placement),
-say (status, events). Each step bears to be taken twice and to be the last before the operator
-dies. What is only remembered here (growth, stabilisation, measured start times) makes an operator
-that has just started slower to shrink, never wrong.
+Fetch (placement; the watches' cache), decide (`decisions`), act (`pool_steps`, `turn`), say
+(`pool_telling`). Each step bears to be taken twice and to be the last before the operator dies.
+What is only remembered here (growth, stabilisation, measured start times) makes an operator that
+has just started slower to shrink, never wrong.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 from aiohttp import ClientSession
@@ -19,30 +19,26 @@ from redis.exceptions import RedisError
 from kcs_contracts.ids import NodeName
 from kcs_contracts.labels import Role
 from kcs_contracts.placement import Placement, PlacementError
-from kcs_contracts.resources.v1alpha1 import AnnouncedAddressFrom, PodState, SFUPool
+from kcs_contracts.resources.v1alpha1 import AnnouncedAddressFrom, SFUPool
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions import scaling
-from kcs_operator.decisions.observed import (
-    Missing,
-    ObservedPod,
-    observe,
-    seconds_of,
-    timestamp_of,
-)
+from kcs_operator.decisions.observed import History, ObservedPod, observe
 from kcs_operator.decisions.pods import Goal, Plan, plan
-from kcs_operator.decisions.pool_status import Seen, status
+from kcs_operator.decisions.pool_status import Seen
 from kcs_operator.decisions.scaling import Demand, Wanted
-from kcs_operator.events import Events
 from kcs_operator.handlers.pool_steps import PoolSteps
+from kcs_operator.handlers.pool_telling import PoolTelling
 from kcs_operator.handlers.turn import TurnOutcome, TurnSide
 from kcs_operator.handlers.watching import Cache
 from kcs_operator.manifests.identity import sfu_hash
-from kcs_operator.manifests.sfu_pod import slots
-from kcs_operator.metrics import CAPACITY, DESIRED_PODS, POD_START_SECONDS, PODS, SCALE_EVENTS
+from kcs_operator.manifests.sfu_pod import media_ports, slots
+from kcs_operator.metrics import POD_START_SECONDS, SCALE_EVENTS
 from kcs_operator.settings import Settings
 
 _log = structlog.get_logger(__name__)
+_QUICK_END_S = 60.0
+_LONGEST_HOLD_S = 120.0
 
 
 @dataclass
@@ -51,13 +47,16 @@ class _Memory:
 
     stabiliser: scaling.Stabiliser
     growth: scaling.Growth = field(default_factory=scaling.Growth)
-    missing: Missing = field(default_factory=Missing)
+    history: History = field(default_factory=History)
     starts: list[float] = field(default_factory=list)
-    measured: set[str] = field(default_factory=set)
+    starting: set[str] = field(default_factory=set)
+    """Pods that were seen before they were ready: of these alone the time is measured."""
     desired: int | None = None
     problem: str = ""
-    status_at: float = float("-inf")
-    stepped: dict[str, Object] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    quick_ends: int = 0
+    hold_until: float = 0.0
+    """No pod is made before that: the last ones ended as soon as they had begun."""
 
 
 class Pools:
@@ -72,31 +71,31 @@ class Pools:
         session: ClientSession,
         scheduled: Callable[[str, float], int] = lambda pool, horizon_s: 0,
     ):
-        self._cluster, self._placement = cluster, placement
-        self._cache, self._settings = cache, settings
+        self._placement, self._cache, self._settings = placement, cache, settings
         self._scheduled = scheduled
-        self._events = Events(cluster, settings.operator.identity)
         self._steps = PoolSteps(cluster, placement, cache, settings)
         self._turn = TurnSide(cluster, placement, cache, settings, session)
+        self._telling = PoolTelling(cluster, cache, settings)
         self._memories: dict[str, _Memory] = {}
 
     def forget(self, name: str) -> None:
         """The pool is gone: so is what was remembered of it, and its metrics."""
         self._memories.pop(name, None)
         self._turn.forget(name)
-        for metric in (PODS, DESIRED_PODS, CAPACITY):
-            metric.remove_by_labels({"pool": name})
+        self._telling.forget(name)
 
     def start_seconds(self, name: str) -> float:
         """How long the pool's pods take to start, as measured."""
         memory = self._memories.get(name)
-        return scaling.start_seconds(memory.starts if memory else ())
+        body = self._cache.pools.get(name, {})
+        said = body.get("status", {}).get("startSeconds") or scaling.UNMEASURED_S
+        return scaling.start_seconds(memory.starts if memory else (), said)
 
     async def reconcile(self, name: str) -> None:
         """The next steps of one pool.
 
         Raises:
-            OperatorError: a step failed; the status is written all the same.
+            OperatorError: a step failed; the others were taken, and the status says it.
             RedisError, PlacementError: placement does not answer: nothing is changed meanwhile.
         """
         body = self._cache.pools.get(name)
@@ -108,32 +107,40 @@ class Pools:
         memory = self._memories.setdefault(name, _Memory(scaling.Stabiliser(now)))
         try:
             pods = await self._observe(name, pool, memory, now)
+            fresh = await self._is_fresh(now)
         except (RedisError, PlacementError, OSError, TimeoutError):
             text = "Redis does not answer: pods are neither made nor deleted until it does."
-            await self._say_problem(body, pool, text)
+            await self._telling.tell_problem(body, pool, text)
             raise
         wish = self._wanted(name, pool, pods, memory, now)
-        steps = self._plan(pool, body, pods, wish, memory, now)
-        turn = TurnOutcome(desired=pool.status.desired_turn_replicas)
+        steps = self._plan(pool, body, pods, wish, memory, fresh, now)
+        turn, failure = await self._act(body, pool, steps, pods, fresh, now)
+        memory.problem = f"A step failed: {failure}" if failure else turn.problem
+        seen = self._seen(body, pool, pods, wish, steps, turn, memory)
+        await self._telling.tell(body, pool, seen, now)
+        if failure is not None:
+            raise failure
+
+    async def _act(
+        self,
+        body: Object,
+        pool: SFUPool,
+        steps: Plan,
+        pods: Sequence[ObservedPod],
+        fresh: bool,
+        now: float,
+    ) -> tuple[TurnOutcome, Exception | None]:
+        """SFU pods, then coturn pods whatever became of the first; the first error, if any."""
+        failure = await self._steps.take(body, pool, steps, pods, fresh, now)
+        turn = TurnOutcome(
+            pods=tuple(pod for pod in pods if pod.role is Role.TURN),
+            desired=pool.status.desired_turn_replicas,
+        )
         try:
-            if not pool.spec.paused or self._deleted(body):
-                await self._steps.take(body, pool, steps, pods, now)
             turn = await self._turn.reconcile(body, pool, pods, now)
-            memory.problem = turn.problem
-        except Exception as error:
-            memory.problem = f"A step failed: {error}"
-            raise
-        finally:
-            await self._say(
-                body,
-                pool,
-                [*(p for p in pods if p.role is Role.SFU), *turn.pods],
-                wish,
-                steps,
-                turn,
-                memory,
-                now,
-            )
+        except Exception as error:  # said in the status, then raised by the caller
+            failure = failure or error
+        return turn, failure
 
     async def _observe(
         self, name: str, pool: SFUPool, memory: _Memory, now: float
@@ -144,20 +151,44 @@ class Pools:
         survey = await self._placement.survey(names) if names else {}
         by_pod_ip = pool.spec.exposure.announced_address_from is AnnouncedAddressFrom.POD_IP
         housed = {str(node): meetings for node, meetings in survey.items()}
-        found = memory.missing.noted(observe(bodies, nodes, housed, by_pod_ip=by_pod_ip), now)
+        found = memory.history.noted(observe(bodies, nodes, housed, by_pod_ip=by_pod_ip), now)
         self._measure(name, found, memory)
+        self._note_quick_ends(found, memory, now)
         return found
 
+    async def _is_fresh(self, now: float) -> bool:
+        """Whether Redis was empty a moment ago, and does not know yet who is where."""
+        begun = await self._placement.begun_at_ms()
+        settle = self._settings.operator.redis_settle_seconds
+        return settle > 0 and (begun is None or now - begun / 1000 < settle)
+
     def _measure(self, name: str, pods: Sequence[ObservedPod], memory: _Memory) -> None:
+        present = {pod.uid for pod in pods}
         for pod in pods:
-            if pod.ready_at is None or pod.uid in memory.measured:
-                continue
-            memory.measured.add(pod.uid)
-            took = max(0.0, pod.ready_at - pod.created_at)
-            POD_START_SECONDS.labels(pool=name, role=pod.role.value).observe(took)
-            if pod.role is Role.SFU:
-                memory.starts.append(took)
-        memory.measured &= {pod.uid for pod in pods}
+            if pod.ready_at is None:
+                memory.starting.add(pod.uid)
+            elif pod.uid in memory.starting:
+                memory.starting.discard(pod.uid)
+                if pod.restarts:
+                    continue  # its time tells of the trouble that it had, not of starting
+                took = max(0.0, pod.ready_at - pod.created_at)
+                POD_START_SECONDS.labels(pool=name, role=pod.role.value).observe(took)
+                if pod.role is Role.SFU:
+                    memory.starts = [*memory.starts[-9:], took]
+        memory.starting &= present
+
+    def _note_quick_ends(self, pods: Sequence[ObservedPod], memory: _Memory, now: float) -> None:
+        """Pods that end as soon as they begin are made again with growing pauses."""
+        for pod in pods:
+            if pod.ended and pod.uid not in memory.ended:
+                memory.ended.add(pod.uid)
+                if now - pod.created_at < _QUICK_END_S:
+                    memory.quick_ends += 1
+                    pause = min(_LONGEST_HOLD_S, 2.0**memory.quick_ends)
+                    memory.hold_until = now + pause
+            elif pod.alive and now - pod.created_at > _QUICK_END_S:
+                memory.quick_ends = 0
+        memory.ended &= {pod.uid for pod in pods}
 
     def _wanted(
         self, name: str, pool: SFUPool, pods: Sequence[ObservedPod], memory: _Memory, now: float
@@ -165,20 +196,18 @@ class Pools:
         """How many SFU pods, with stabilisation."""
         serving = [p for p in pods if p.role is Role.SFU and p.alive]
         used = sum(p.load * p.capacity for p in serving)
-        reserved = sum(p.reserved * p.capacity for p in serving)
-        start_s = scaling.start_seconds(memory.starts)
+        start_s = self.start_seconds(name)
         demand = Demand(
             used=used,
-            reserved=reserved,
+            reserved=sum(p.reserved * p.capacity for p in serving),
             scheduled=self._scheduled(name, start_s),
-            growth_per_s=memory.growth.add(used + reserved, now),
+            growth_per_s=memory.growth.add(used, now),
         )
         wish = scaling.wanted(pool.spec, demand, start_s, datetime.fromtimestamp(now, UTC))
         before = memory.desired
         if before is None:
-            before = pool.status.desired_replicas or len(
-                [p for p in pods if p.role is Role.SFU and not p.draining]
-            )
+            standing = [p for p in pods if p.role is Role.SFU and not p.draining]
+            before = pool.status.desired_replicas or len(standing)
         window = duration_of(pool.spec.autoscaling.scale_down_stabilization).total_seconds()
         asked = pool.spec.replicas.desired is not None
         settled = memory.stabiliser.settle(wish.pods, before, 0 if asked else window, now)
@@ -196,23 +225,30 @@ class Pools:
         pods: Sequence[ObservedPod],
         wish: Wanted,
         memory: _Memory,
+        fresh: bool,
         now: float,
     ) -> Plan:
+        deleted = _is_deleted(body)
+        if pool.spec.paused and not deleted:
+            return Plan()
         goal = Goal(
             desired=wish.pods,
             template_hash=sfu_hash(pool.spec),
             slots=slots(pool.spec),
+            ports_of=lambda slot: media_ports(pool.spec, slot),
             drain=pool.spec.drain,
             update=pool.spec.update,
-            deleted=self._deleted(body),
+            deleted=deleted,
         )
-        return plan([pod for pod in pods if pod.role is Role.SFU], goal, now)
+        steps = plan([pod for pod in pods if pod.role is Role.SFU], goal, now)
+        if now < memory.hold_until:
+            text = "the last pods ended as soon as they had begun"
+            steps = replace(steps, create_slots=(), blocked=text)
+        if fresh:
+            return Plan(create_slots=steps.create_slots, blocked=steps.blocked)
+        return steps
 
-    @staticmethod
-    def _deleted(body: Mapping[str, Any]) -> bool:
-        return "deletionTimestamp" in body["metadata"]
-
-    async def _say(
+    def _seen(
         self,
         body: Object,
         pool: SFUPool,
@@ -221,92 +257,24 @@ class Pools:
         steps: Plan,
         turn: TurnOutcome,
         memory: _Memory,
-        now: float,
-    ) -> None:
-        """Status, events and metrics, where something changed."""
+    ) -> Seen:
         name = body["metadata"]["name"]
-        seen = Seen(
+        return Seen(
             name=name,
             generation=body["metadata"]["generation"],
-            pods=pods,
+            pods=[*(pod for pod in pods if pod.role is Role.SFU), *turn.pods],
             sfu_hash=sfu_hash(pool.spec),
             turn_hash=turn.template_hash,
             desired=wish.pods,
             wanted=wish,
             desired_turn=turn.desired,
-            start_seconds=scaling.start_seconds(memory.starts, pool.status.start_seconds),
+            start_seconds=self.start_seconds(name) if memory.starts else pool.status.start_seconds,
             problem=memory.problem,
             blocked=steps.blocked,
             paused=pool.spec.paused,
-            deleted=self._deleted(body),
+            deleted=_is_deleted(body),
         )
-        new = status(pool, seen, now, timestamp_of(now))
-        self._count(name, new.to_json(), wish)
-        if new.to_json() == pool.status.to_json():
-            return
-        urgent = new.desired_replicas != pool.status.desired_replicas
-        if now - memory.status_at < self._settings.operator.status_seconds and not urgent:
-            return
-        memory.status_at = now
-        written = await self._cluster.patch_status("sfupools", name, new.to_json())
-        self._cache.put("pools", name, written)
-        await self._tell_changes(body, pool, new.to_json())
-
-    async def _tell_changes(self, body: Object, pool: SFUPool, new: Mapping[str, Any]) -> None:
-        before = pool.status
-        if new["desiredReplicas"] != before.desired_replicas:
-            way = "Up" if new["desiredReplicas"] > before.desired_replicas else "Down"
-            text = (
-                f"{before.desired_replicas} to {new['desiredReplicas']} SFU pods: "
-                f"{new['lastScaleReason']}"
-            )
-            await self._events.tell(body, "SFUPool", f"Scaled{way}", text, action="Scale")
-        former = {each.type: each.status for each in before.conditions}
-        for each in new["conditions"]:
-            bad = (each["type"] == "Available") == (each["status"] == "False")
-            if each["type"] == "Progressing" or former.get(each["type"]) == each["status"]:
-                continue
-            if bad or each["type"] in former:
-                kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
-                await self._events.tell(
-                    body, "SFUPool", each["reason"], each["message"], type_=kind
-                )
-
-    def _count(self, name: str, new: Mapping[str, Any], wish: Wanted) -> None:
-        for role in Role:
-            counts = new[role.value]
-            for state in PodState:
-                gauge = PODS.labels(pool=name, role=role.value, state=state.value.lower())
-                gauge.set(counts[state.value.lower()])
-        DESIRED_PODS.labels(pool=name, role="sfu").set(wish.pods)
-        DESIRED_PODS.labels(pool=name, role="turn").set(new["desiredTurnReplicas"])
-        for state, value in new["capacity"].items():
-            CAPACITY.labels(pool=name, state=state).set(value)
-
-    async def _say_problem(self, body: Object, pool: SFUPool, text: str) -> None:
-        """Only the one condition, when it is news: nothing else is known."""
-        former = {each.type: each for each in pool.status.conditions}
-        old = former.get("Degraded")
-        if old is not None and old.message == text:
-            return
-        new = [each.to_json() for each in pool.status.conditions if each.type != "Degraded"]
-        new.append(
-            {
-                "type": "Degraded",
-                "status": "True",
-                "reason": "PlacementAway",
-                "message": text,
-                "lastTransitionTime": timestamp_of(time.time()),
-                "observedGeneration": body["metadata"]["generation"],
-            }
-        )
-        written = await self._cluster.patch_status(
-            "sfupools", body["metadata"]["name"], {"conditions": new}
-        )
-        self._cache.put("pools", body["metadata"]["name"], written)
-        await self._events.tell(body, "SFUPool", "PlacementAway", text, type_="Warning")
 
 
-def age_of(body: Mapping[str, Any], now: float) -> float:
-    """Seconds since the object was made."""
-    return now - seconds_of(body["metadata"]["creationTimestamp"])
+def _is_deleted(body: Mapping[str, Any]) -> bool:
+    return "deletionTimestamp" in body["metadata"]

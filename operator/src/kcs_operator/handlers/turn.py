@@ -4,37 +4,36 @@ A coturn pod that goes leaves the list that signaling hands out first (that is i
 deleted when nobody is connected and the credentials that were given out with it are over.
 """
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network
-from typing import Any
 
 import structlog
 from aiohttp import ClientSession
 
-from kcs_contracts.labels import DRAIN_REQUESTED, Role
+from kcs_contracts.labels import Role
 from kcs_contracts.placement import Placement
 from kcs_contracts.resources.v1alpha1 import PodState, SFUPool, Turn
 from kcs_contracts.resources.v1alpha1.common import duration_of
+from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions import scaling
-from kcs_operator.decisions.observed import ObservedPod, timestamp_of
-from kcs_operator.decisions.pods import Goal, Plan, plan
-from kcs_operator.decisions.turn import SETTLED_S, Egress, TurnLoad, wanted_turn
-from kcs_operator.decisions.turn_secrets import for_hash
-from kcs_operator.errors import AlreadyThere, NotFound
-from kcs_operator.handlers.turn_secrets import SecretStore
-from kcs_operator.handlers.watching import Cache
-from kcs_operator.manifests.identity import pod_name
-from kcs_operator.manifests.names import DRAINING_SINCE, EXPORTER_PORT
-from kcs_operator.manifests.turn_pod import (
-    turn_config,
-    turn_networks,
-    turn_pod,
-    turn_server,
-    turn_template_hash,
+from kcs_operator.decisions.observed import ObservedPod
+from kcs_operator.decisions.pods import TEMPLATE_CHANGED, Goal, Plan, plan
+from kcs_operator.decisions.turn import (
+    SETTLED_S,
+    Egress,
+    Loads,
+    TurnPod,
+    observe_turn,
+    servers_to_issue,
+    update_of,
+    wanted_turn,
 )
+from kcs_operator.handlers.turn_secrets import SecretStore
+from kcs_operator.handlers.turn_steps import Aim, TurnSteps
+from kcs_operator.handlers.watching import Cache
+from kcs_operator.manifests.names import EXPORTER_PORT
+from kcs_operator.manifests.turn_pod import turn_networks, turn_template_hash
 from kcs_operator.metrics import SCALE_EVENTS
 from kcs_operator.settings import Settings
 from kcs_operator.turn_metrics import TurnMetrics
@@ -49,10 +48,12 @@ class _Memory:
 
     stabiliser: scaling.Stabiliser
     egress: Egress = field(default_factory=Egress)
-    loads: dict[str, TurnLoad] = field(default_factory=dict)
+    loads: Loads = field(default_factory=Loads)
     asked_at: float = float("-inf")
     mbps: float = 0.0
     desired: int | None = None
+    configs: set[str] = field(default_factory=set)
+    """Hashes of the configurations that there may be."""
 
 
 @dataclass(frozen=True)
@@ -76,85 +77,111 @@ class TurnSide:
         settings: Settings,
         session: ClientSession,
     ):
-        self._cluster, self._placement = cluster, placement
-        self._cache, self._settings = cache, settings
+        self._placement, self._cache = placement, cache
         self._metrics = TurnMetrics(session)
         self._secrets = SecretStore(cluster, settings.pods)
+        self._steps = TurnSteps(cluster, cache, settings)
         self._memories: dict[str, _Memory] = {}
 
     def forget(self, name: str) -> None:
-        """The pool is gone."""
+        """The pool is gone; `sweep` takes it off the list."""
         self._memories.pop(name, None)
+        self._secrets.forget(name)
 
     async def reconcile(
         self, body: Object, pool: SFUPool, pods: Sequence[ObservedPod], now: float
     ) -> TurnOutcome:
         """The next steps; `pods` are all of the pool's."""
-        name = body["metadata"]["name"]
+        name, spec = body["metadata"]["name"], pool.spec.turn
         turn_pods = [pod for pod in pods if pod.role is Role.TURN]
-        spec, deleted = pool.spec.turn, "deletionTimestamp" in body["metadata"]
-        if spec is None and not turn_pods:
-            if pool.status.turn.ready or pool.status.turn.draining:
-                await self._placement.issue_turn_servers(name, ())
+        if spec is None and not turn_pods and name not in self._memories:
             return TurnOutcome()
         memory = self._memories.setdefault(name, _Memory(scaling.Stabiliser(now)))
-        issued = {each.host for each in await self._placement.issued_turn_servers(name)}
+        memory.configs |= {pod.template_hash for pod in turn_pods if pod.template_hash}
         await self._ask(turn_pods, memory, now)
-        observed = tuple(_with_load(pod, memory.loads, issued) for pod in turn_pods)
-        wanted, template_hash, problem = 0, "", ""
-        if spec is not None and not deleted:
+        issued = await self._placement.issued_turn_servers(name)
+        observed = self._observe(turn_pods, pool, memory, issued, now)
+        wanted, aim, problem = 0, Aim(), ""
+        if spec is not None and not _is_deleted(body):
             wanted = self._wanted(name, pool, spec, observed, memory, now)
-            secrets = for_hash((await self._secrets.read()).secrets)
-            networks = turn_networks(_announced(pods))
-            template_hash = turn_template_hash(pool.spec, networks, secrets)
-            if not networks:
+            aim = await self._aim(pool, pods)
+            if not aim.networks:
                 # nowhere to relay to: what runs stays, and nothing new is made yet
                 problem = "No SFU pod has an IPv4 address yet, so coturn pods must wait."
-                template_hash = observed[0].template_hash if observed else template_hash
-                wanted = min(wanted, len(observed))
+        steps = self._plan(body, pool, observed, wanted, aim, now)
+        if not pool.spec.paused or _is_deleted(body):
+            await self._steps.take(body, steps, observed, aim, memory.configs, now)
+        await self._issue(name, spec, observed, steps, issued, now)
+        if spec is None and not observed and not memory.configs:
+            self.forget(name)
+        if spec is not None and not _is_deleted(body):
+            takes = None if problem and observed else _taken(observed, aim, now)
+            self._secrets.report(name, takes, now)
+            await self._secrets.rotate(self._pools_with_coturn(), now)
+        return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem)
+
+    def _observe(
+        self,
+        pods: Sequence[ObservedPod],
+        pool: SFUPool,
+        memory: _Memory,
+        issued: Sequence[TurnServer],
+        now: float,
+    ) -> tuple[TurnPod, ...]:
+        bodies = self._cache.pods
+        return tuple(
+            observe_turn(pod, bodies[pod.name], memory.loads, issued, pool.spec.region, now)
+            for pod in pods
+            if pod.name in bodies
+        )
+
+    async def _aim(self, pool: SFUPool, pods: Sequence[ObservedPod]) -> Aim:
+        secrets = await self._secrets.read()
+        addresses = [pod.address for pod in pods if pod.role is Role.SFU and pod.address]
+        networks = turn_networks(addresses)
+        return Aim(turn_template_hash(pool.spec, networks, secrets), networks, secrets)
+
+    def _plan(
+        self,
+        body: Object,
+        pool: SFUPool,
+        pods: Sequence[TurnPod],
+        wanted: int,
+        aim: Aim,
+        now: float,
+    ) -> Plan:
+        spec, template_hash = pool.spec.turn, _hash_of(aim, pods)
+        if pool.spec.paused and not _is_deleted(body):
+            return Plan()
         goal = Goal(
             desired=wanted,
             template_hash=template_hash,
             slots=spec.replicas.max + pool.spec.update.max_surge if spec else 0,
             drain=pool.spec.drain,
-            update=pool.spec.update,
-            deleted=deleted,
+            update=update_of(pool.spec.update, pods, template_hash, wanted, now),
+            deleted=_is_deleted(body),
             settled_s=SETTLED_S,
         )
-        steps = plan(observed, goal, now)
-        if not pool.spec.paused or deleted:
-            await self._take(
-                body, steps, observed, template_hash, turn_networks(_announced(pods)), now
-            )
-        await self._issue(name, pool, observed, steps, issued, now)
-        if spec is not None and not deleted and not problem:
-            # those that drain are no longer given out with new credentials
-            issuable = [pod for pod in observed if not pod.draining]
-            settled = bool(issuable) and all(
-                pod.template_hash == template_hash and pod.state(now) is PodState.READY
-                for pod in issuable
-            )
-            await self._secrets.rotate(pods_take_both=settled, now=now)
-        return TurnOutcome(observed, wanted, template_hash, problem)
+        steps = plan(pods, goal, now)
+        if goal.deleted or spec is None or aim.networks:
+            return steps
+        scaled = [each for each in steps.drain if each[1] != TEMPLATE_CHANGED]
+        return replace(steps, create_slots=(), drain=tuple(scaled))
 
     async def _ask(self, pods: Sequence[ObservedPod], memory: _Memory, now: float) -> None:
         if now - memory.asked_at < _ASK_EVERY_S:
             return
         memory.asked_at = now
         urls = {pod.uid: f"http://{pod.ip}:{EXPORTER_PORT}/metrics" for pod in pods if pod.ip}
-        found = await self._metrics.read(urls)
-        # a pod that does not answer keeps what it said: it is not taken for empty
-        present = {pod.uid for pod in pods}
-        kept = {uid: load for uid, load in memory.loads.items() if uid in present}
-        memory.loads = {**kept, **found}
-        memory.mbps = memory.egress.add(list(memory.loads.items()), now)
+        memory.loads.add(await self._metrics.read(urls), pods, now)
+        memory.mbps = memory.egress.add(list(memory.loads.last.items()), now)
 
     def _wanted(
         self,
         name: str,
         pool: SFUPool,
         spec: Turn,
-        pods: Sequence[ObservedPod],
+        pods: Sequence[TurnPod],
         memory: _Memory,
         now: float,
     ) -> int:
@@ -171,93 +198,55 @@ class TurnSide:
         memory.desired = settled
         return settled
 
-    async def _take(
-        self,
-        body: Object,
-        steps: Plan,
-        pods: Sequence[ObservedPod],
-        template_hash: str,
-        networks: Sequence[IPv4Network],
-        now: float,
-    ) -> None:
-        for slot in steps.create_slots:
-            await self._create(body, pods, template_hash, networks, slot)
-        for pod, reason in steps.drain:
-            notes = {DRAIN_REQUESTED: reason, DRAINING_SINCE: timestamp_of(now)}
-            await self._annotate(pod, notes)
-        for pod in pods:
-            if pod.drain_reason is not None and pod.draining_since is None and not pod.deleting:
-                await self._annotate(pod, {DRAINING_SINCE: timestamp_of(now)})
-        for pod in steps.undrain:
-            await self._annotate(pod, {DRAIN_REQUESTED: None, DRAINING_SINCE: None})
-        for pod in steps.delete:
-            await self._cluster.delete("pods", pod.name, uid=pod.uid)
-            others = {each.template_hash for each in pods if each.uid != pod.uid}
-            if pod.template_hash not in {*others, template_hash}:
-                await self._cluster.delete("secrets", _config_name(body, pod.template_hash))
-            _log.info("turn_pod_deleted", pod=pod.name)
-
-    async def _create(
-        self,
-        body: Object,
-        pods: Sequence[ObservedPod],
-        template_hash: str,
-        networks: Sequence[IPv4Network],
-        slot: int,
-    ) -> None:
-        config = _config_name(body, template_hash)
-        if template_hash not in {pod.template_hash for pod in pods}:
-            secrets = for_hash((await self._secrets.read()).secrets)
-            with suppress(AlreadyThere):
-                wish = turn_config(body, config, networks, secrets, self._settings)
-                await self._cluster.create("secrets", wish)
-        name = pod_name(body["metadata"]["name"], Role.TURN)
-        wish = turn_pod(body, name, slot, template_hash, config, self._settings)
-        self._cache.put("pods", name, await self._cluster.create("pods", wish))
-        _log.info("turn_pod_created", pod=name)
-
     async def _issue(
         self,
         name: str,
-        pool: SFUPool,
-        pods: Sequence[ObservedPod],
+        spec: Turn | None,
+        pods: Sequence[TurnPod],
         steps: Plan,
-        issued: set[str],
+        issued: Sequence[TurnServer],
         now: float,
     ) -> None:
-        leaving = {pod.uid for pod, _ in steps.drain}
-        good = [
-            pod.address
-            for pod in pods
-            if pod.state(now) is PodState.READY and pod.uid not in leaving and pod.address
-        ]
-        if pool.spec.turn is None:
-            good = []
-        if set(good) != issued:
-            servers = [turn_server(pool.spec, address) for address in sorted(set(good))]
+        leaving = [pod for pod, _ in steps.drain]
+        servers = servers_to_issue(pods, leaving, now) if spec is not None else ()
+        if servers != tuple(issued):
             await self._placement.issue_turn_servers(name, servers)
             _log.info("turn_servers_issued", pool=name, count=len(servers))
 
-    async def _annotate(self, pod: ObservedPod, notes: Mapping[str, str | None]) -> None:
-        meta: dict[str, Any] = {"uid": pod.uid, "annotations": dict(notes)}
-        with suppress(NotFound):
-            body = await self._cluster.patch("pods", pod.name, {"metadata": meta})
-            self._cache.put("pods", pod.name, body)
+    def _pools_with_coturn(self) -> list[str]:
+        return [name for name, body in self._cache.pools.items() if _has_coturn(body)]
 
 
-def _config_name(body: Object, template_hash: str) -> str:
-    return f"{body['metadata']['name'][:40]}-turn-{template_hash}"
+async def sweep(placement: Placement, cache: Cache) -> None:
+    """Takes pools that are gone, or have no coturn any more, off the list of TURN servers.
+
+    To be asked again and again: a pool may go while this operator or Redis is away.
+    """
+    for name in await placement.turn_pools():
+        body = cache.pools.get(name)
+        if body is None or body["spec"].get("turn") is None:
+            await placement.issue_turn_servers(name, ())
+            _log.info("turn_servers_swept", pool=name)
 
 
-def _with_load(pod: ObservedPod, loads: Mapping[str, TurnLoad], issued: set[str]) -> ObservedPod:
-    load = loads.get(pod.uid)
-    return replace(
-        pod,
-        allocations=load.allocations if load else 0,
-        alive=pod.ready,
-        marked=pod.address not in issued,
+def _taken(pods: Sequence[TurnPod], aim: Aim, now: float) -> tuple[str, ...] | None:
+    """The secrets that all pods take; those that drain are given out with none any more."""
+    staying = [pod for pod in pods if not pod.draining]
+    all_do = all(
+        pod.template_hash == aim.template_hash and pod.state(now) is PodState.READY
+        for pod in staying
     )
+    return aim.secrets if all_do else None
 
 
-def _announced(pods: Sequence[ObservedPod]) -> list[str]:
-    return [pod.address for pod in pods if pod.role is Role.SFU and pod.address]
+def _hash_of(aim: Aim, pods: Sequence[ObservedPod]) -> str:
+    """What pods should have; while there is nowhere to relay to, what they have."""
+    return aim.template_hash if aim.networks or not pods else pods[0].template_hash
+
+
+def _has_coturn(body: Object) -> bool:
+    return body["spec"].get("turn") is not None and not _is_deleted(body)
+
+
+def _is_deleted(body: Object) -> bool:
+    return "deletionTimestamp" in body["metadata"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kcs_contracts.labels import INSTANCE, Role, pod_labels, pool_labels
-from kcs_contracts.resources.v1alpha1 import GROUP, VERSION, SFUPoolSpec
+from kcs_contracts.resources.v1alpha1 import GROUP, VERSION, ExposureMode, SFUPoolSpec, Turn
 
 _HASH_DIGITS = 10
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -65,21 +65,36 @@ def sfu_hash(spec: SFUPoolSpec) -> str:
     Values that equal the defaults do not count, and neither does the operator's own version: an
     upgrade of the operator moves no hash.
     """
-    return _hash(spec, {"capacity", "exposure", "region", "placement", "template"})
+    return _hash(spec, {"capacity", "exposure", "region", "template"})
 
 
 def turn_hash(spec: SFUPoolSpec) -> str:
-    """The same of a coturn pod: how many there are and what they should carry do not count."""
-    if spec.turn is None:
+    """The same of a coturn pod and its configuration: what is in neither does not count."""
+    turn = spec.turn
+    if turn is None:
         return ""
-    said = _said(spec, {"turn", "template", "exposure"})
-    turn = {k: v for k, v in said.get("turn", {}).items() if k not in _NOT_IN_THE_POD}
-    exposure = {k: v for k, v in said.get("exposure", {}).items() if k.startswith("announced")}
-    template = {k: v for k, v in said.get("template", {}).items() if k not in ("image", "env")}
-    return _digest({"turn": turn, "exposure": exposure, "template": template})
+    said = _said(spec, {"turn", "template"})
+    exposure, defaults = spec.exposure, Turn()
+    own = {k: v for k, v in said.get("turn", {}).items() if k not in _NOT_IN_A_COTURN_POD}
+    if turn_quota(turn) != turn_quota(defaults):
+        own["quota"] = turn_quota(turn)
+    template = {k: v for k, v in said.get("template", {}).items() if k not in _SFU_CONTAINER}
+    place = {
+        "address": exposure.announced_address,
+        "hostNetwork": exposure.mode is ExposureMode.HOST_NETWORK or None,
+    }
+    found = {k: v for k, v in place.items() if v is not None}
+    return _digest({"turn": own, "exposure": found, "template": template})
 
 
-_NOT_IN_THE_POD = ("replicas", "targetAllocations", "targetEgressMbps", "credentialTTL")
+def turn_quota(turn: Turn) -> int:
+    """Connections that one coturn pod relays at most: beyond, it refuses."""
+    return max(turn.target_allocations * 2, turn.user_quota)
+
+
+_NOT_IN_A_COTURN_POD = ("replicas", "targetAllocations", "targetEgressMbps", "credentialTTL")
+_SFU_CONTAINER = ("image", "env", "resources")
+"""Of the template, what is the SFU's container's."""
 
 
 def _hash(spec: SFUPoolSpec, fields: set[str]) -> str:

@@ -16,6 +16,8 @@ from kcs_operator.manifests.pod import container, from_field, from_secret, pod, 
 from kcs_operator.settings import Settings
 
 _POD = "meetings.kcs.dev/pod"
+_ALL = 1_000_000
+"""More than there are: for pods of a custom resource, a budget takes no other kind of number."""
 
 
 def media_ports(spec: SFUPoolSpec, slot: int) -> range:
@@ -175,7 +177,7 @@ def disruption_budget(pool: Mapping[str, Any], role: Role, settings: Settings) -
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
         "metadata": metadata(pool, f"{name}-{role.value}", settings.operator.instance, role=role),
-        "spec": {"maxUnavailable": 0, "selector": {"matchLabels": pool_labels(name, role)}},
+        "spec": {"minAvailable": _ALL, "selector": {"matchLabels": pool_labels(name, role)}},
     }
 
 
@@ -189,3 +191,8 @@ def external_address(service: Mapping[str, Any]) -> str | None:
     ingress = service.get("status", {}).get("loadBalancer", {}).get("ingress") or [{}]
     found: str | None = ingress[0].get("ip") or ingress[0].get("hostname")
     return found
+
+
+def ports_of(service: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Protocols and ports of a Service."""
+    return sorted((each["protocol"], each["port"]) for each in service["spec"]["ports"])

@@ -13,20 +13,22 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from kcs_contracts.coturn import CoturnConfig, CoturnTls, coturn_conf
 from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import ExposureMode, SFUPool, SFUPoolSpec
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_contracts.turn_servers import TurnServer
-from kcs_operator.manifests.identity import metadata, turn_hash
+from kcs_operator.manifests.identity import metadata, turn_hash, turn_quota
 from kcs_operator.manifests.names import ADDRESS, EXPORTER_PORT, SLOT
 from kcs_operator.manifests.pod import container, from_field, pod, variable
 from kcs_operator.settings import Settings
 
 _CONFIG = "/etc/kcs-coturn"
 _TLS = "/etc/kcs-coturn-tls"
+_UDP, _TCP, _OVER_TLS = "turn-udp", "turn-tcp", "turn-tls"
+"""Names of the ports."""
 
 
 def turn_networks(addresses: Sequence[str]) -> tuple[IPv4Network, ...]:
@@ -77,7 +79,7 @@ def turn_config(
         secrets=tuple(SecretStr(each) for each in secrets),
         sfu_networks=tuple(networks),
         user_quota=turn.user_quota,
-        total_quota=max(turn.target_allocations * 2, turn.user_quota),
+        total_quota=turn_quota(turn),
         state_dir=Path("/tmp"),
     )
     return {
@@ -156,9 +158,9 @@ def _ports(spec: SFUPoolSpec) -> list[dict[str, Any]]:
     turn = spec.turn
     assert turn is not None
     # load balancers and node ports are the SFU pods' ways; a coturn pod has its node's port
-    listening = [("turn-udp", turn.port, "UDP"), ("turn-tcp", turn.port, "TCP")]
+    listening = [(_UDP, turn.port, "UDP"), (_TCP, turn.port, "TCP")]
     if turn.tls is not None:
-        listening.append(("turn-tls", turn.tls.port, "TCP"))
+        listening.append((_OVER_TLS, turn.tls.port, "TCP"))
     return [
         {"name": "metrics", "containerPort": EXPORTER_PORT, "protocol": "TCP"},
         *(
@@ -168,14 +170,24 @@ def _ports(spec: SFUPoolSpec) -> list[dict[str, Any]]:
     ]
 
 
-def turn_server(spec: SFUPoolSpec, address: str) -> TurnServer:
-    """What browsers are told of a coturn pod."""
-    turn = spec.turn
-    assert turn is not None
-    return TurnServer(
-        host=address,
-        region=spec.region,
-        udp_port=turn.port,
-        tcp_port=turn.port,
-        tls_port=turn.tls.port if turn.tls else None,
-    )
+def turn_server(body: Mapping[str, Any], address: str, region: str) -> TurnServer | None:
+    """What browsers are told of a coturn pod; None: it has no address that they can be told.
+
+    The ports are the pod's own: a change of the pool's ports reaches its successor alone.
+    """
+    ports = {
+        port["name"]: port["containerPort"]
+        for each in body["spec"]["containers"]
+        for port in each.get("ports", ())
+        if "name" in port
+    }
+    try:
+        return TurnServer(
+            host=address,
+            region=region,
+            udp_port=ports.get(_UDP),
+            tcp_port=ports.get(_TCP),
+            tls_port=ports.get(_OVER_TLS),
+        )
+    except ValidationError:
+        return None

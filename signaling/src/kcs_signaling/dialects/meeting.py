@@ -12,7 +12,7 @@ from kcs_contracts.events import DomainEvent
 from kcs_contracts.ids import MeetingId
 from kcs_contracts.models import JsonObject
 from kcs_contracts.node_api import TransportCreated
-from kcs_contracts.protocol import chat, media, people, room
+from kcs_contracts.protocol import chat, media, moving, people, room
 from kcs_contracts.protocol.views import Consumer, MeetingNamed, Message, Transport
 from kcs_signaling.adapters.packets import Packet
 from kcs_signaling.adapters.packets import event as event_packet
@@ -275,10 +275,10 @@ async def change_quality(
     return {"producer_id": request.producer_id, "layer": request.layer}
 
 
-@handlers.of(media.CROSS)
+@handlers.of(moving.CROSS)
 async def cross(
-    dialect: MeetingDialect, peer: SocketPeer, request: media.Crossed
-) -> media.CrossedTo:
+    dialect: MeetingDialect, peer: SocketPeer, request: moving.Crossed
+) -> moving.CrossedTo:
     """The peer's media is at the next server, too."""
     await dialect.services.moving.cross(peer, request.epoch)
     return {"meeting_id": request.meeting_id, "epoch": request.epoch}

@@ -1,4 +1,4 @@
-/** Invites somebody by mail; where no mail can be sent, their link is there to copy. */
+/** Invites somebody by mail; until the mail is sent, and where none can be, their link is there to copy. */
 import { type FormEvent, useState } from 'react';
 import type { MeetingClient } from '../../meeting/MeetingClient';
 import type { Invited } from '../../meeting/protocol.generated';
@@ -54,10 +54,12 @@ function AddDialog({ client, onClose }: { client: MeetingClient; onClose(): void
         </button>
       </form>
       <ul className="invited" aria-live="polite">
-        {invited.map(({ join_url, email: to, sent }) => (
-          <li key={join_url} data-testid="invited">
-            <span>{sent ? `${to} has a mail with the link.` : `Send ${to} this link:`}</span>
-            {!sent && <input className="field" readOnly aria-label="Link" value={join_url} />}
+        {invited.map((each) => (
+          <li key={each.join_url} data-testid="invited">
+            <span>{invitedText(each)}</span>
+            {!each.sent && (
+              <input className="field" readOnly aria-label="Link" value={each.join_url} />
+            )}
           </li>
         ))}
       </ul>
@@ -68,4 +70,12 @@ function AddDialog({ client, onClose }: { client: MeetingClient; onClose(): void
       </div>
     </Dialog>
   );
+}
+
+/** What became of an invitation so far; a mail server that is slow has not taken it yet. */
+export function invitedText({ email, sent, mail }: Invited): string {
+  if (sent) return `${email} has a mail with the link.`;
+  if (mail === 'sending')
+    return `A mail to ${email} is on its way. Its link, if you are in a hurry:`;
+  return `Send ${email} this link:`;
 }

@@ -1,0 +1,105 @@
+"""What a pool says of itself: its status, events about what changed, metrics."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from kcs_contracts.labels import Role
+from kcs_contracts.resources.v1alpha1 import PodState, SFUPool
+from kcs_operator.cluster import Cluster, Object
+from kcs_operator.decisions.observed import timestamp_of
+from kcs_operator.decisions.pool_status import Seen, status
+from kcs_operator.events import Events
+from kcs_operator.handlers.watching import Cache
+from kcs_operator.metrics import (
+    CAPACITY,
+    DESIRED_PODS,
+    MOVED_MEETINGS,
+    POD_START_SECONDS,
+    PODS,
+    SCALE_EVENTS,
+)
+from kcs_operator.settings import Settings
+
+_OF_A_POOL = (PODS, DESIRED_PODS, CAPACITY, SCALE_EVENTS, POD_START_SECONDS, MOVED_MEETINGS)
+
+
+class PoolTelling:
+    """Writes a pool's status where it differs, at most every few seconds."""
+
+    def __init__(self, cluster: Cluster, cache: Cache, settings: Settings):
+        self._cluster, self._cache = cluster, cache
+        self._least_s = settings.operator.status_seconds
+        self._events = Events(cluster, settings.operator.identity)
+        self._written_at: dict[str, float] = {}
+
+    def forget(self, name: str) -> None:
+        """The pool is gone, and so are its metrics."""
+        self._written_at.pop(name, None)
+        for metric in _OF_A_POOL:
+            metric.remove_by_labels({"pool": name})
+
+    async def tell(self, body: Object, pool: SFUPool, seen: Seen, now: float) -> None:
+        """Status, events and metrics."""
+        new = status(pool, seen, now, timestamp_of(now)).to_json()
+        _count(seen, new)
+        if new == pool.status.to_json():
+            return
+        urgent = new["desiredReplicas"] != pool.status.desired_replicas
+        since = now - self._written_at.get(seen.name, float("-inf"))
+        if since < self._least_s and not urgent:
+            return
+        self._written_at[seen.name] = now
+        written = await self._cluster.patch_status("sfupools", seen.name, new)
+        self._cache.put("pools", seen.name, written)
+        await self._tell_changes(body, pool, new)
+
+    async def tell_problem(self, body: Object, pool: SFUPool, text: str) -> None:
+        """Only the one condition, when it is news: nothing else is known."""
+        old = {each.type: each for each in pool.status.conditions}.get("Degraded")
+        if old is not None and old.message == text:
+            return
+        name = body["metadata"]["name"]
+        new = [each.to_json() for each in pool.status.conditions if each.type != "Degraded"]
+        new.append(
+            {
+                "type": "Degraded",
+                "status": "True",
+                "reason": "PlacementAway",
+                "message": text,
+                "lastTransitionTime": timestamp_of(time.time()),
+                "observedGeneration": body["metadata"]["generation"],
+            }
+        )
+        written = await self._cluster.patch_status("sfupools", name, {"conditions": new})
+        self._cache.put("pools", name, written)
+        await self._events.tell(body, "SFUPool", "PlacementAway", text, type_="Warning")
+
+    async def _tell_changes(self, body: Object, pool: SFUPool, new: Mapping[str, Any]) -> None:
+        before, after = pool.status.desired_replicas, new["desiredReplicas"]
+        if before != after:
+            way = "Up" if after > before else "Down"
+            text = f"{before} to {after} SFU pods: {new['lastScaleReason']}"
+            await self._events.tell(body, "SFUPool", f"Scaled{way}", text, action="Scale")
+        former = {each.type: each.status for each in pool.status.conditions}
+        for each in new["conditions"]:
+            bad = (each["type"] == "Available") == (each["status"] == "False")
+            if each["type"] == "Progressing" or former.get(each["type"]) == each["status"]:
+                continue
+            if bad or each["type"] in former:
+                kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
+                await self._events.tell(
+                    body, "SFUPool", each["reason"], each["message"], type_=kind
+                )
+
+
+def _count(seen: Seen, new: Mapping[str, Any]) -> None:
+    for role in Role:
+        counts = new[role.value]
+        for state in PodState:
+            gauge = PODS.labels(pool=seen.name, role=role.value, state=state.value.lower())
+            gauge.set(counts[state.value.lower()])
+    DESIRED_PODS.labels(pool=seen.name, role="sfu").set(seen.desired)
+    DESIRED_PODS.labels(pool=seen.name, role="turn").set(seen.desired_turn)
+    for state, value in new["capacity"].items():
+        CAPACITY.labels(pool=seen.name, state=state).set(value)
