@@ -25,9 +25,10 @@ METHOD = (
     " connections, as in a signaling replica. 'Processes': 40 processes with a client each, which"
     " share the machine's cores with Redis. The ceiling is redis-benchmark (C) calling the same"
     " function with the same arguments on the same nodes, the better of 40 connections one call at"
-    " a time and 16 calls in one write. They take turns, medians. In a pass of its own 40 processes"
-    " assign the same meetings at once, each in an order of its own, while a third of the nodes'"
-    " leases end: then their answers and what Redis holds are compared."
+    " a time and 16 calls in one write. They take turns, medians. Then the same meetings are asked"
+    " for again, as each join asks (redis-benchmark: one of them). In a pass of its own 40"
+    " processes assign the same meetings at once, each in an order of its own, while a third of the"
+    " nodes' leases end: then their answers and what Redis holds are compared."
 )
 GOAL = 0.5
 CLIENTS = 40

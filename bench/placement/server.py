@@ -1,5 +1,6 @@
 """A Redis of the benchmark's own: its nodes, what it holds afterwards, and C's calls of it."""
 
+import asyncio
 import csv
 import subprocess
 import threading
@@ -13,6 +14,8 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import ConnectionError as NoRedis
 
+from kcs_contracts.ids import BootId, NodeName
+from kcs_contracts.placement import NodeLease, Placement, connect
 from kcs_contracts.placement.functions import SOURCE
 from kcs_dev.measure import cpu_s
 from kcs_dev.processes import free_port
@@ -63,10 +66,7 @@ class Server:
     def begin(self, nodes: int, workers: int) -> None:
         """Empties it, but for that many nodes' leases."""
         self._redis.flushall()
-        for number in range(nodes):
-            name, url = f"n{number:03}", "http://127.0.0.1:1"
-            lease = (name, f"b-{name}", url, "", workers * 500, 0, 0, 0, _LEASE_MS)
-            self._redis.fcall("kcs_renew_lease", 0, *map(str, lease))
+        asyncio.run(_renew(self.url, nodes, workers))
 
     def count_homes(self) -> int:
         """Meetings that have one."""
@@ -98,6 +98,22 @@ class Server:
             yield
         finally:
             thread.join()
+
+
+async def _renew(url: str, nodes: int, workers: int) -> None:
+    redis = connect(url)
+    placement = Placement(redis)
+    for number in range(nodes):
+        name = f"n{number:03}"
+        lease = NodeLease(
+            node=NodeName(name),
+            boot=BootId(f"b-{name}"),
+            control_url="http://127.0.0.1:1",
+            consumer_capacity=workers * 500,
+            lease_ms=_LEASE_MS,
+        )
+        await placement.renew(lease, [])
+    await redis.aclose()
 
 
 def raw_calls(

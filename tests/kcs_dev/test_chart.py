@@ -225,3 +225,51 @@ def test_hooks_are_the_test_and_the_end(objects: list[dict[str, Any]]) -> None:
         if HOOK in each["metadata"].get("annotations", {})
     }
     assert hooks == {"test", "pre-delete"}
+
+
+def test_objects_that_stay_lose_their_finalizers_when_the_operator_is_gone() -> None:
+    objects = render(
+        pools__namespace="media", pools__createNamespace=True, uninstall__deleteObjects=False
+    )
+    last = [each for each in objects if each["metadata"]["name"].startswith("kcs-uninstall")]
+    assert {each["metadata"]["annotations"][HOOK] for each in last} == {"post-delete"}
+    job = named(objects, "Job", "kcs-uninstall")["spec"]["template"]
+    operator = named(objects, "Deployment", "kcs-operator")["spec"]
+    labels = ",".join(f"{k}={v}" for k, v in operator["selector"]["matchLabels"].items())
+    assert job["spec"]["containers"][0]["args"] == [
+        "--namespace=media",
+        f"--when-gone=kcs/{labels}",
+    ]
+    verbs = {
+        verb
+        for each in last
+        if each["kind"] == "Role"
+        for r in each["rules"]
+        for verb in r["verbs"]
+    }
+    assert verbs == {"get", "list", "patch"}
+    assert named(objects, "Role", "kcs-uninstall-pods")["metadata"].get("namespace", "kcs") == "kcs"
+    keep = {"helm.sh/resource-policy": "keep"}
+    assert named(objects, "SFUPool", "default")["metadata"]["annotations"] == keep
+    assert named(objects, "Namespace", "media")["metadata"]["annotations"] == keep
+
+
+def test_the_api_server_may_have_other_ports() -> None:
+    objects = render(networkPolicies__apiServerPorts=[16443])
+    for name in ("kcs-operator", "kcs-uninstall"):
+        egress = named(objects, "NetworkPolicy", name)["spec"]["egress"]
+        assert {"ports": [{"protocol": "TCP", "port": 16443}]} in egress
+        assert "6443" not in str(egress).replace("16443", "")
+
+
+def test_of_all_operators_of_a_namespace_one_leads_whatever_their_releases_are_called() -> None:
+    objects = render(fullnameOverride="second")
+    rules = named(objects, "Role", "second-operator")["rules"]
+    (held,) = [
+        each for each in rules if each.get("resourceNames") and "leases" in each["resources"]
+    ]
+    assert held["resourceNames"] == [OperatorSettings().operator.lease_name]
+    (container,) = named(objects, "Deployment", "second-operator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert "KCS_OPERATOR__LEASE_NAME" not in {each["name"] for each in container["env"]}

@@ -101,6 +101,48 @@ async def test_without_delete_the_objects_stay_and_nothing_holds_them(
         namespace.get("sfup", "pool")
 
 
+async def test_finalizers_go_when_the_operator_is_gone_and_not_before(
+    left_behind: None, namespace: Namespace, api: Cluster, tmp_path: Path
+) -> None:
+    keeps = ("--set", "uninstall.deleteObjects=false")
+    objects = template(namespace.name, "uninstall", *keeps)
+    grant(namespace, objects)
+    account = Account(namespace, NAME)
+    uninstall = Uninstall(account, account.kubeconfig(tmp_path))
+    (job,) = [each for each in objects if each["kind"] == "Job"]
+    (gone,) = [
+        each
+        for each in job["spec"]["template"]["spec"]["containers"][0]["args"]
+        if each.startswith("--when-gone")
+    ]
+    labels = dict(each.split("=") for each in gone.split("/", 1)[1].split(","))
+    namespace.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "an-operator", "labels": labels},
+            "spec": {"containers": [{"name": "operator", "image": "none"}]},
+        }
+    )
+    status, said = uninstall(gone, "--patience", "2")
+    assert (status, said) == (1, "not uninstalled: after 2 s: 1 pods of the operator are there\n")
+    assert await finalizers(api, "sfupools", "pool") == [FINALIZER]
+    namespace.kubectl("delete", "pod", "an-operator", "--force", "--grace-period=0")
+    assert uninstall(gone) == (0, "")
+    assert await finalizers(api, "sfupools", "pool") == []
+    assert len(await api.list("meetings")) == 1
+    namespace.kubectl("delete", "sfup", "pool", "--timeout=10s")
+    everybody = Account(namespace, "default").rules(namespace.name)
+    assert account.rules(namespace.name) - everybody == {
+        *(
+            (OURS, kind, "", verb)
+            for kind in ("sfupools", "meetings")
+            for verb in ("get", "list", "patch")
+        ),
+        ("", "pods", "", "list"),
+    }
+
+
 async def test_it_writes_nothing_where_nothing_holds(
     namespace: Namespace, uninstall: Uninstall
 ) -> None:

@@ -27,6 +27,11 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
+{{- define "kcs.selectorText" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name=kcs-meetings,app.kubernetes.io/instance={{ $root.Release.Name }},app.kubernetes.io/component={{ index . 1 }}
+{{- end }}
+
 {{/* The full name of an image. Takes (list root name). */}}
 {{- define "kcs.image" -}}
 {{- $root := index . 0 -}}

@@ -49,6 +49,13 @@ spec:
 - ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
 {{- end }}
 
+{{- define "kcs.apiServer" -}}
+- ports: # the API server, whose address nobody knows beforehand
+  {{- range .Values.networkPolicies.apiServerPorts }}
+    - {protocol: TCP, port: {{ . }}}
+  {{- end }}
+{{- end }}
+
 {{- define "kcs.toRedis" -}}
 - ports: [{protocol: TCP, port: {{ .Values.redis.builtIn | ternary 6379 (include "kcs.externalPort" (list .Values.redis.external.url 6379)) }}}]
   {{- if .Values.redis.builtIn }}

@@ -1,8 +1,10 @@
-"""`python -m kcs_operator.uninstall`: what `helm uninstall` runs before it deletes the operator.
+"""`python -m kcs_operator.uninstall`: what `helm uninstall` runs for pools and declared meetings.
 
 Finalizers are the operator's to take away; once it is gone nobody would, and the objects would
-stay for ever. So all pools and declared meetings of the namespace lose theirs here, at once, and
-with `--delete` go too: the pods of a pool go with it, and with them the calls.
+stay for ever when they are deleted. With `--delete`, before the operator goes, pools and meetings
+of the namespace are deleted, with their finalizers: the pods of a pool go with it, and with them
+the calls. Without it they only lose their finalizers, with `--when-gone` once the operator's pods
+are gone: it would put that of a pool with people in it back.
 """
 
 import argparse
@@ -34,9 +36,18 @@ async def release(cluster: Cluster, *, delete: bool) -> int:
     return count
 
 
-async def done(cluster: Cluster, *, delete: bool) -> str:
-    """What is left to do; empty when nothing is. Finalizers that came back go again."""
+async def done(cluster: Cluster, *, delete: bool, when_gone: str = "") -> str:
+    """What is left to do; empty when nothing is. Finalizers that came back go again.
+
+    Args:
+        when_gone: `namespace/label selector` of pods; nothing is done while there are any.
+    """
     try:
+        if when_gone:
+            namespace, _, chosen = when_gone.partition("/")
+            pods = await cluster.in_namespace(namespace).list("pods", chosen)
+            if pods:
+                return f"{len(pods)} pods of the operator are there"
         count = await release(cluster, delete=delete)
         if not delete:
             return ""
@@ -48,7 +59,7 @@ async def done(cluster: Cluster, *, delete: bool) -> str:
     return f"{len(pods)} pods of pools are there" if pods else ""
 
 
-async def run(namespace: str, delete: bool, patience_s: float) -> None:
+async def run(namespace: str, delete: bool, patience_s: float, when_gone: str = "") -> None:
     """All of it.
 
     Raises:
@@ -56,7 +67,7 @@ async def run(namespace: str, delete: bool, patience_s: float) -> None:
     """
     deadline = time.monotonic() + patience_s
     async with await Cluster.connect(namespace) as cluster:
-        while left := await done(cluster, delete=delete):
+        while left := await done(cluster, delete=delete, when_gone=when_gone):
             if time.monotonic() > deadline:
                 raise OperatorError(f"after {patience_s:.0f} s: {left}")
             await asyncio.sleep(1)
@@ -67,10 +78,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="kcs_operator.uninstall")
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--delete", action="store_true", help="delete pools and meetings")
+    gone = "do nothing while there are such pods: NAMESPACE/SELECTOR"
+    parser.add_argument("--when-gone", default="", help=gone)
     parser.add_argument("--patience", type=float, default=90, help="seconds to wait for the pods")
     options = parser.parse_args()
     try:
-        asyncio.run(run(options.namespace, options.delete, options.patience))
+        wanted = (options.namespace, options.delete, options.patience, options.when_gone)
+        asyncio.run(run(*wanted))
     except OperatorError as error:
         print(f"not uninstalled: {error}", file=sys.stderr)
         sys.exit(1)

@@ -33,7 +33,8 @@ class Homes(Functions):
         *,
         region: str = "",
         expected: int = 0,
-        strategy: Strategy = "packed",
+        strategy: Strategy | None = None,
+        pool: str = "",
         warmup_ms: int = WARMUP_MS,
     ) -> Assignment:
         """The meeting's home: the present one while its node lives, else a new one.
@@ -47,7 +48,8 @@ class Homes(Functions):
             meeting_id: the meeting.
             region: its nodes come first; any other region's when they have no room.
             expected: participants to reserve for, 15 at least.
-            strategy: how to choose among the nodes with room.
+            strategy: how to choose among the nodes with room; None: as their pool says.
+            pool: the only one whose nodes it may have, now and when it moves; "" is any.
             warmup_ms: see above; waits 5 s at most.
 
         Raises:
@@ -57,7 +59,7 @@ class Homes(Functions):
         deadline = asyncio.get_running_loop().time() + _WARMUP_LIMIT_S
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
         while True:
-            args = (meeting_id, region, expected, strategy, ring, warmup_ms)
+            args = (meeting_id, region, expected, strategy or "", ring, warmup_ms, pool)
             answer = await self._call("kcs_assign", *args)
             if answer[0] != "warming":
                 return assignment_of(meeting_id, answer)
@@ -78,7 +80,7 @@ class Homes(Functions):
         reason: Literal["node_lost", "moved"],
         *,
         region: str = "",
-        strategy: Strategy = "packed",
+        strategy: Strategy | None = None,
     ) -> Assignment | None:
         """Moves the meeting away and publishes `MediaReset(reason)`; answers the new home.
 
@@ -91,7 +93,7 @@ class Homes(Functions):
             MeetingIsOver: it was ended.
         """
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
-        args = (meeting_id, from_node, from_epoch, reason, region, strategy, ring)
+        args = (meeting_id, from_node, from_epoch, reason, region, strategy or "", ring)
         answer = await self._call("kcs_evict", *args)
         return assignment_of(meeting_id, answer) if answer else None
 

@@ -28,6 +28,7 @@ class NodeLease(Contract):
     boot: BootId
     control_url: str
     region: str = ""
+    pool: str = Field(default="", description="The SFUPool that it belongs to.")
     consumer_capacity: int = Field(gt=0, description="Consumers it can serve: 500 x workers.")
     cpu: float = Field(default=0.0, ge=0, description="Share of all its cores in use, 0 to 1.")
     consumers: int = Field(default=0, ge=0)

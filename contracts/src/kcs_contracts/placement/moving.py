@@ -49,7 +49,7 @@ class Moving(Functions):
         from_epoch: Epoch,
         *,
         region: str = "",
-        strategy: Strategy = "packed",
+        strategy: Strategy | None = None,
         move_ms: int = MOVE_MS,
         more_ms: int = MORE_MS,
     ) -> Assignment | None:
@@ -63,7 +63,7 @@ class Moving(Functions):
             from_node: where it is.
             from_epoch: and in which epoch: of two who ask, the second changes nothing.
             region: its nodes come first; "" is that of the present home.
-            strategy: how to choose among the nodes with room.
+            strategy: how to choose among the nodes with room; None: as their pool says.
             move_ms: how long it may take at most,
             more_ms: and how much longer for each ten people.
 
@@ -72,7 +72,7 @@ class Moving(Functions):
             MeetingIsOver: it was ended.
         """
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
-        args = (meeting_id, from_node, from_epoch, region, strategy, ring, move_ms, more_ms)
+        args = (meeting_id, from_node, from_epoch, region, strategy or "", ring, move_ms, more_ms)
         answer = await self._call("kcs_migrate", *args)
         return assignment_of(meeting_id, answer) if answer else None
 

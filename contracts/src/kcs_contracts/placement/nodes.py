@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from kcs_contracts.ids import BootId, MeetingId, NodeName
 from kcs_contracts.models import JsonObject
 from kcs_contracts.placement.functions import Functions
-from kcs_contracts.placement.models import Hosted, NodeLease, NodeView, Renewal
+from kcs_contracts.placement.models import Hosted, NodeLease, NodeView, Renewal, Strategy
 
 _CAPABILITIES = "kcs:rtp_capabilities"
 
@@ -38,6 +38,7 @@ class Nodes(Functions):
             lease.consumers,
             lease.egress_fraction,
             lease.lease_ms,
+            lease.pool,
             *claims,
         )
         return Renewal(
@@ -58,6 +59,10 @@ class Nodes(Functions):
     async def undrain(self, node: NodeName) -> None:
         """Takes the mark away."""
         await self._call("kcs_drain", node, 0)
+
+    async def set_strategy(self, pool: str, strategy: Strategy) -> None:
+        """Told by the operator: how meetings are placed on the pool's nodes."""
+        await self._whole(self._redis.hset("kcs:pools", pool, strategy))
 
     async def publish_capabilities(self, rtp_capabilities: JsonObject) -> None:
         """Told by a node at its start, and now and then in case of a flush.

@@ -13,11 +13,11 @@ from redis.exceptions import RedisError
 
 from kcs_contracts.ids import MeetingId
 from kcs_contracts.internal_api import Registered
-from kcs_contracts.placement import MeetingIsOver, NoCapacity, Placement, Strategy
+from kcs_contracts.placement import MeetingIsOver, NoCapacity, Placement
 from kcs_contracts.resources.v1alpha1 import MeetingPhase, MeetingSpec, MeetingStatus
 from kcs_operator.cluster import Cluster
 from kcs_operator.decisions import meetings as decide
-from kcs_operator.decisions.meeting_index import Entry, Index, pool_for
+from kcs_operator.decisions.meeting_index import Entry, Index
 from kcs_operator.decisions.meetings import Placing, Token
 from kcs_operator.errors import AlreadyThere, Conflict, NotFound, Refused
 from kcs_operator.events import Events
@@ -33,11 +33,6 @@ AHEAD_S = 60.0
 AGAIN_S = 5.0
 """Pause between two looks for room."""
 _TOLD_AFTER_FAILURES = 3
-_STRATEGIES: Mapping[str, Strategy] = {
-    "Packed": "packed",
-    "Spread": "spread",
-    "ConsistentHash": "consistent_hash",
-}
 _NO_REDIS = Placing("Unknown", "PlacementAway", "Redis does not answer; it is tried again.")
 _WARN = {"NoCapacity", "NoSuchPool", "InThePast", "NoNode", "Refused", "SecretTaken"}
 """Reasons that are told as events, too; the usual course is told by the status alone."""
@@ -101,12 +96,9 @@ class MeetingSteps:
 
     async def find_room(self, entry: Entry) -> Placing:
         """Asks placement for a home, which keeps room there."""
-        pool = pool_for(entry, self.pools())
-        body = self._cache.pools.get(pool or "")
-        strategy = _STRATEGIES[body["spec"].get("placement", "Packed")] if body else "packed"
         try:
             home = await self._placement.assign(
-                entry.id, region=entry.region, expected=entry.expected, strategy=strategy
+                entry.id, region=entry.region, expected=entry.expected, pool=entry.pool
             )
         except NoCapacity:
             return decide.NO_CAPACITY

@@ -21,7 +21,6 @@ from kcs_contracts.rooms import Assignment
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions.observed import ObservedPod, seconds_of, timestamp_of
 from kcs_operator.decisions.pods import Move, Plan
-from kcs_operator.decisions.strategies import strategy_of
 from kcs_operator.errors import NotFound, Permanent
 from kcs_operator.handlers.watching import Cache
 from kcs_operator.manifests.identity import pod_name
@@ -192,7 +191,6 @@ class PoolSteps:
                     NodeName(move.pod.name),
                     meeting.epoch,
                     region=pool.spec.region,
-                    strategy=strategy_of(pool.spec),
                 )
             except NoCapacity:
                 _log.warning("nowhere_to_move", pod=move.pod.name, people=meeting.people)
@@ -211,7 +209,6 @@ class PoolSteps:
                     meeting.epoch,
                     reason="moved",
                     region=pool.spec.region,
-                    strategy=strategy_of(pool.spec),
                 )
             except NoCapacity:
                 _log.error("nowhere_to_move", pod=move.pod.name, people=meeting.people)

@@ -27,6 +27,7 @@ from kcs_operator.decisions.observed import History, ObservedPod, observe
 from kcs_operator.decisions.pods import Goal, Plan, plan
 from kcs_operator.decisions.pool_status import Seen
 from kcs_operator.decisions.scaling import Demand, Wanted
+from kcs_operator.decisions.strategies import strategy_of
 from kcs_operator.handlers.pool_steps import PoolSteps
 from kcs_operator.handlers.pool_telling import PoolTelling
 from kcs_operator.handlers.turn import TurnOutcome, TurnSide
@@ -108,6 +109,7 @@ class Pools:
         try:
             pods = await self._observe(name, pool, memory, now)
             fresh = await self._is_fresh(now)
+            await self._placement.set_strategy(name, strategy_of(pool.spec))
         except (RedisError, PlacementError, OSError, TimeoutError):
             text = "Redis does not answer: pods are neither made nor deleted until it does."
             await self._telling.tell_problem(body, pool, text)

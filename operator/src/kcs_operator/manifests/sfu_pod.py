@@ -68,7 +68,7 @@ def sfu_pod(
         "sfu",
         template.image or settings.images.sfu,
         settings.images.pull_policy,
-        _environment(spec, ports, control, settings, address),
+        _environment(pool["metadata"]["name"], spec, ports, control, settings, address),
         [
             {"name": "control", "containerPort": control, "protocol": "TCP"},
             *_container_ports(spec, ports),
@@ -88,7 +88,12 @@ def sfu_pod(
 
 
 def _environment(
-    spec: SFUPoolSpec, ports: range, control: int, settings: Settings, address: str | None
+    pool: str,
+    spec: SFUPoolSpec,
+    ports: range,
+    control: int,
+    settings: Settings,
+    address: str | None,
 ) -> list[dict[str, Any]]:
     exposure, pods = spec.exposure, settings.pods
     if exposure.announced_address_from is AnnouncedAddressFrom.HOST_IP:
@@ -102,6 +107,7 @@ def _environment(
         from_field("POD_IP", "status.podIP"),
         from_field("KCS_NODE__NAME", "metadata.name"),
         variable("KCS_NODE__REGION", spec.region),
+        variable("KCS_NODE__POOL", pool),
         variable("KCS_NODE__WORKERS", spec.capacity.workers),
         variable("KCS_NODE__CONSUMERS_PER_WORKER", spec.capacity.consumers_per_worker),
         variable("KCS_NODE__EGRESS_MBPS", spec.capacity.egress_mbps),

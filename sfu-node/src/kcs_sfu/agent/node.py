@@ -194,6 +194,7 @@ class Node:
             boot=self.boot,
             control_url=self.control_url,
             region=node.region,
+            pool=node.pool,
             consumer_capacity=node.consumers_per_worker * node.workers,
             cpu=self._cpu.sample([os.getpid(), *workers]),
             consumers=sum(slot.consumers for slot in self.pool.slots),

@@ -36,6 +36,8 @@ class NodeSettings(_Group):
     """Name in placement: the pod's name. A second process of that name replaces the first."""
     region: str = ""
     """Region, for the choice of a node."""
+    pool: str = Field(default="", max_length=63)
+    """The SFUPool that it belongs to, for meetings that keep to one."""
     workers: int = Field(default_factory=lambda: max(1, math.floor(usable_cores())), ge=1, le=256)
     """mediasoup workers: one per core."""
     worker_bin: Path | None = None

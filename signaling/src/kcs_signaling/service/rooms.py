@@ -212,6 +212,7 @@ class RoomService:
                 meeting.id,
                 region=meeting.region or self._settings.region,
                 expected=meeting.expected_participants,
+                pool=meeting.pool,
             )
         room = self._registry.room(meeting.id)
         if room is not None and room.rtp_capabilities and room.state.assignment == home:

@@ -1,6 +1,6 @@
 -- Which node takes a meeting: who is alive, how loaded, what is promised already.
 
-local NODE = { 'boot', 'url', 'region', 'capacity', 'cpu', 'consumers', 'egress', 'lease_until' }
+local NODE = { 'boot', 'url', 'region', 'capacity', 'cpu', 'consumers', 'egress', 'lease_until', 'pool' }
 
 local function node_of(name, now)
   local row = call('HMGET', 'kcs:node:' .. name, unpack(NODE))
@@ -12,6 +12,7 @@ local function node_of(name, now)
   local cpu, egress = tonumber(row[5]), tonumber(row[7])
   node.load = math.max(cpu / FULL_CPU, node.consumers / node.capacity, egress)
   node.alive = tonumber(row[8]) > now
+  node.pool = row[9] or ''
   node.draining = call('SISMEMBER', 'kcs:drained', name) == 1
   return node
 end
@@ -91,12 +92,14 @@ local function best(nodes, strategy, ring)
   return strategy == 'packed' and fullest or emptiest
 end
 
--- The node for a meeting of so many people; never its present home, if it has one.
+-- The node for a meeting of so many people; never its present home, if it has one. `wish.pool` keeps
+-- to a pool; without a strategy in the wish, that of the nodes' pool holds (kcs:pools).
 local function choose(people, wish, home, now)
   local near, all = {}, {}
   for _, node in ipairs(all_nodes(now)) do
     local is_home = home and home.node == node.name and home.boot == node.boot
-    if node.alive and not node.draining and not is_home then
+    local fits = wish.pool == '' or node.pool == wish.pool
+    if node.alive and not node.draining and not is_home and fits then
       node.after = node.load + reserved(node, now) + people * CONSUMERS_EACH / node.capacity
       all[#all + 1] = node
       if node.region == wish.region then
@@ -104,5 +107,15 @@ local function choose(people, wish, home, now)
       end
     end
   end
-  return best(near, wish.strategy, wish.ring) or best(all, wish.strategy, wish.ring)
+  for _, nodes in ipairs({ near, all }) do
+    local strategy = wish.strategy
+    if strategy == '' and nodes[1] then
+      strategy = call('HGET', 'kcs:pools', nodes[1].pool) or 'packed'
+    end
+    local node = best(nodes, strategy, wish.ring)
+    if node then
+      return node
+    end
+  end
+  return nil
 end

@@ -25,6 +25,14 @@ local function next_of(meeting)
   } or nil
 end
 
+-- The pool that the meeting keeps to: the one in the wish, else that of its last home; '' is any.
+local function pool_of(meeting, wish)
+  if wish.pool and wish.pool ~= '' then
+    return wish.pool
+  end
+  return call('HGET', 'kcs:home:' .. meeting, 'pool') or ''
+end
+
 local function answer(home)
   return { 'ok', home.node, home.boot, text(home.epoch), home.url }
 end

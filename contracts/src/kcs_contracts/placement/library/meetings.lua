@@ -7,6 +7,7 @@ local function place(meeting, home, expected, wish, reason, now)
   if next_home and is_alive(next_home.node, next_home.boot, now) then
     return answer(finish_move(meeting, home, next_home))
   end
+  wish.pool = pool_of(meeting, wish)
   local inside = count_of(meeting)
   local people = math.max(expected, PEOPLE_AT_LEAST, inside)
   local node = choose(people, wish, home, now)
@@ -21,6 +22,7 @@ local function place(meeting, home, expected, wish, reason, now)
     generation = 0, expected = expected,
   }
   store_home(meeting, new)
+  call('HSET', 'kcs:home:' .. meeting, 'pool', wish.pool)
   -- those inside come again, to a node that has no load of theirs yet: they count as to come
   call('HSET', 'kcs:reserved:' .. node.name, meeting, text(people + inside) .. ':' .. text(now))
   if home then
@@ -46,7 +48,7 @@ local function assign(_, args)
   if not home and warm_in > 0 then
     return { 'warming', warm_in }
   end
-  local wish = { region = args[2], strategy = args[4], ring = tonumber(args[5]) }
+  local wish = { region = args[2], strategy = args[4], ring = tonumber(args[5]), pool = args[7] }
   local reason = home and is_alive(home.node, home.boot, now) and 'moved' or 'node_lost'
   return place(meeting, home, expected, wish, reason, now)
 end

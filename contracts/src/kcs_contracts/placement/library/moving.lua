@@ -28,6 +28,7 @@ local function migrate(_, args)
   if inside == 0 then
     return place(meeting, home, home.expected, wish, 'moved', now)
   end
+  wish.pool = pool_of(meeting, wish)
   local people = math.max(home.expected, PEOPLE_AT_LEAST, inside)
   local node = choose(people, wish, home, now)
   if not node then

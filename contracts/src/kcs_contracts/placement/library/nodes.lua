@@ -49,7 +49,7 @@ end
 
 -- Answers whether the node has a drain mark, whether another has its name, and which of its rooms
 -- are of meetings that are over, and of ones that live elsewhere.
-local function renew_lease(_, args)
+local function hold_lease(args, pool, first_claim)
   local name, boot, now = args[1], args[2], now_ms()
   local key, past = 'kcs:node:' .. name, 'kcs:past:' .. name
   call('SET', 'kcs:since', text(now), 'NX')
@@ -64,9 +64,10 @@ local function renew_lease(_, args)
   local lease, hosted = tonumber(args[9]), {}
   call('SADD', 'kcs:nodes', name)
   call('HSET', key, 'boot', boot, 'url', args[3], 'region', args[4], 'capacity', args[5],
-    'cpu', args[6], 'consumers', args[7], 'egress', args[8], 'lease_until', text(now + lease))
+    'cpu', args[6], 'consumers', args[7], 'egress', args[8], 'lease_until', text(now + lease),
+    'pool', pool)
   local found = { [OVER] = {}, [MOVED] = {}, [OURS] = {} }
-  for i = 10, #args, 3 do
+  for i = first_claim, #args, 3 do
     hosted[#hosted + 1] = args[i]
     local claim = {
       node = name, boot = boot, url = args[3], expected = 0,
@@ -79,9 +80,13 @@ local function renew_lease(_, args)
   return { 'ok', call('SISMEMBER', 'kcs:drained', name), 0, found[OVER], found[MOVED] }
 end
 
+local function renew_lease(_, args)
+  return hold_lease(args, args[10], 11)
+end
+
 -- As nodes of version 2 call it, who close whatever is not theirs.
 local function renew(_, args)
-  local answer = renew_lease(_, args)
+  local answer = hold_lease(args, '', 10)
   for _, meeting in ipairs(table.remove(answer)) do
     table.insert(answer[4], meeting)
   end

@@ -38,7 +38,7 @@ class EnvVar(Resource):
     rules = (
         Rule(
             "!self.name.matches(r'^KCS_(CONTROL|MEDIA|REDIS|TICKETS|DRAIN)__') && "
-            "!self.name.matches(r'^KCS_NODE__(NAME|REGION|WORKERS|CONSUMERS_PER_WORKER|"
+            "!self.name.matches(r'^KCS_NODE__(NAME|REGION|POOL|WORKERS|CONSUMERS_PER_WORKER|"
             "EGRESS_MBPS)$')",
             "the operator sets this variable itself, from the pool's other fields",
             at=".name",

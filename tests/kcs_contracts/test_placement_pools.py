@@ -1,0 +1,58 @@
+"""Pools: meetings that keep to one, and how each pool's nodes are chosen."""
+
+from collections.abc import Callable
+
+import pytest
+
+from kcs_contracts.ids import MeetingId, NodeName, ParticipantId
+from kcs_contracts.placement import NoCapacity, NodeLease, Placement
+from kcs_contracts.rooms import Participant
+
+Lease = Callable[..., NodeLease]
+M = MeetingId("m")
+
+
+async def test_a_meeting_keeps_to_its_pool_also_when_others_have_more_room(
+    placement: Placement, lease: Lease
+) -> None:
+    await placement.renew(lease("a", pool="big"), [])
+    await placement.renew(lease("b", pool="small", consumers=500), [])
+    assert (await placement.assign(M, pool="small", warmup_ms=0)).node == "b"
+
+
+async def test_a_full_pool_takes_none_of_its_meetings(placement: Placement, lease: Lease) -> None:
+    await placement.renew(lease("a", pool="big"), [])
+    await placement.renew(lease("b", pool="small", consumers=1000), [])
+    with pytest.raises(NoCapacity):
+        await placement.assign(M, pool="small", warmup_ms=0)
+    with pytest.raises(NoCapacity):
+        await placement.assign(M, pool="missing", warmup_ms=0)
+    assert (await placement.assign(M, warmup_ms=0)).node == "a"
+
+
+async def test_a_meeting_stays_in_its_pool_when_it_moves(
+    placement: Placement, lease: Lease, person: Callable[..., Participant]
+) -> None:
+    for name, pool in (("a", "big"), ("b", "small"), ("c", "small")):
+        await placement.renew(lease(name, pool=pool), [])
+    home = await placement.assign(M, pool="small", warmup_ms=0)
+    await placement.join(M, person("ann"), limit=10)
+    other = NodeName("c" if home.node == "b" else "b")
+    moving = await placement.migrate(M, home.node, home.epoch)
+    assert moving is not None
+    assert moving.node == other
+    await placement.cross(M, moving.epoch, [ParticipantId("ann")])
+    await placement.tend_moves()
+    await placement.drain(home.node)
+    with pytest.raises(NoCapacity):
+        await placement.evict(M, other, moving.epoch, "node_lost")
+
+
+async def test_without_a_strategy_that_of_the_pool_holds(
+    placement: Placement, lease: Lease
+) -> None:
+    await placement.renew(lease("a", pool="p", consumers=300), [])
+    await placement.renew(lease("b", pool="p"), [])
+    assert (await placement.assign(MeetingId("m1"), warmup_ms=0)).node == "a"  # packed
+    await placement.set_strategy("p", "spread")
+    assert (await placement.assign(MeetingId("m2"), warmup_ms=0)).node == "b"
