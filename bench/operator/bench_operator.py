@@ -42,19 +42,27 @@ _SETTLE_S = 15.0
 
 
 @dataclass
+class Step:
+    """A part of the lives: what it used, how long it took, and of how many Meetings it was."""
+
+    cpu_s: float = 0.0
+    lasted_s: float = 0.0
+    meetings: int = 0
+
+
+@dataclass
 class Measured:
     """One size."""
 
     meetings: int
+    lives: int = 0
+    """Those that lived all of their lives."""
     writes: dict[str, int] = field(default_factory=dict)
     """By verb and resource, of all Meetings together."""
     most_writes: int = 0
     """Of one Meeting."""
     other_writes: int = 0
     """Of no Meeting: of the pool, its events and budget."""
-    cpu_s: float = 0.0
-    """Of all lives; what it uses in the same time with no Meeting is in it."""
-    lasted_s: float = 0.0
     empty_ms_per_s: float = 0.0
     scheduled_ms_per_s: float = 0.0
     active: int = 0
@@ -62,26 +70,26 @@ class Measured:
     rss_mib: float = 0.0
     start_cpu_s: float = 0.0
     restart_writes: int = 0
-    steps: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """CPU and time of each step."""
+    steps: dict[str, Step] = field(default_factory=dict)
 
     @property
     def ms_per_life(self) -> float:
         """CPU of one Meeting."""
-        idle = self.empty_ms_per_s / 1e3 * self.lasted_s
-        return (self.cpu_s - idle) / self.meetings * 1e3
+        idle = self.empty_ms_per_s / 1e3
+        steps = self.steps.values()
+        return sum((each.cpu_s - idle * each.lasted_s) / each.meetings for each in steps) * 1e3
 
     @property
     def writes_per_life(self) -> float:
         """On average."""
-        return sum(self.writes.values()) / self.meetings
+        return sum(self.writes.values()) / self.lives
 
 
 class Run:
     """One size, measured."""
 
-    def __init__(self, world: World, size: int, idle_s: float):
-        self._world, self._idle_s = world, idle_s
+    def __init__(self, world: World, size: int, idle_s: float, waves: int):
+        self._world, self._idle_s, self._waves = world, idle_s, waves
         self.found = Measured(size)
         self._names = [f"m{number}" for number in range(size)]
 
@@ -93,7 +101,7 @@ class Run:
             found.empty_ms_per_s = await self._idle(operator)
             rss = memory_mib(operator.pid)[0]
             print(f"  {found.meetings}: {rss:.1f} MiB with no Meeting", flush=True)
-            async with self._step("register", operator):
+            async with self._step("register", operator, found.meetings):
                 meetings = await world.declare(self._names)
                 await operator.has(found.meetings, "Scheduled")
             found.scheduled_ms_per_s = await self._idle(operator)
@@ -109,10 +117,11 @@ class Run:
             found.start_cpu_s = cpu_s(operator.pid)
             found.restart_writes = len(await self._writes()) - before
             await self._finish(operator, first, len(others))
-            while others:
+            for _ in range(1, self._waves):
                 wave, others = others[:WAVE], others[WAVE:]
-                await self._fill(operator, wave)
-                await self._finish(operator, wave, len(others))
+                if wave:
+                    await self._fill(operator, wave)
+                    await self._finish(operator, wave, len(others))
         self._count(await self._writes())
         return found
 
@@ -127,28 +136,27 @@ class Run:
         await operator.has(0, "Ended")
 
     async def _fill(self, operator: Operator, wave: Sequence[Declared]) -> None:
-        async with self._step("active", operator):
+        async with self._step("active", operator, len(wave)):
             await self._world.fill(wave)
             await operator.has(len(wave), "Active")
 
     async def _finish(self, operator: Operator, wave: Sequence[Declared], left: int) -> None:
-        async with self._step("ended", operator):
+        async with self._step("ended", operator, len(wave)):
             await self._world.end(wave)
             await operator.has(len(wave), "Ended")
-        async with self._step("deleted", operator):
+        async with self._step("deleted", operator, len(wave)):
             await self._world.delete(wave)
             await operator.has(0, "Ended")
         print(f"  {self.found.meetings}: {left} left", flush=True)
 
     @asynccontextmanager
-    async def _step(self, name: str, operator: Operator) -> AsyncIterator[None]:
+    async def _step(self, name: str, operator: Operator, meetings: int) -> AsyncIterator[None]:
         used, began = cpu_s(operator.pid), time.monotonic()
         yield
-        used, lasted = cpu_s(operator.pid) - used, time.monotonic() - began
-        before = self.found.steps.get(name, (0.0, 0.0))
-        self.found.steps[name] = (before[0] + used, before[1] + lasted)
-        self.found.cpu_s += used
-        self.found.lasted_s += lasted
+        step = self.found.steps.setdefault(name, Step())
+        step.cpu_s += cpu_s(operator.pid) - used
+        step.lasted_s += time.monotonic() - began
+        step.meetings += meetings
 
     async def _idle(self, operator: Operator) -> float:
         """CPU in ms per second while nothing happens, between two looks at everything."""
@@ -171,13 +179,16 @@ class Run:
         ]
 
     def _count(self, writes: Sequence[Write]) -> None:
-        names = set(self._names)
+        self.found.lives = self.found.steps["deleted"].meetings
+        names = set(self._names[: self.found.lives])
         lives = [each for each in writes if _about(each) in names]
         by_meeting = Counter(map(_about, lives))
         warm = [each for each in writes if each.name.startswith("warm")]
         self.found.writes = dict(Counter(f"{each.verb} {each.resource}" for each in lives))
         self.found.most_writes = max(by_meeting.values())
-        self.found.other_writes = len(writes) - len(lives) - len(warm)
+        all_names = set(self._names)
+        others = [each for each in writes if _about(each) not in all_names]
+        self.found.other_writes = len(others) - len(warm)
 
 
 def _about(write: Write) -> str:
@@ -185,7 +196,7 @@ def _about(write: Write) -> str:
     return write.name.split(".")[0].removesuffix("-host")
 
 
-async def _run(sizes: Sequence[int], idle_s: float) -> None:
+async def _run(sizes: Sequence[int], idle_s: float, waves: int) -> None:
     found: list[Measured] = []
     with tempfile.TemporaryDirectory() as directory:
         kubernetes = Kubernetes(Path(directory) / "cluster")
@@ -194,7 +205,7 @@ async def _run(sizes: Sequence[int], idle_s: float) -> None:
             apply_kinds(kubernetes)
             for size in sizes:
                 async with open_world(kubernetes, Path(directory) / str(size)) as world:
-                    measured = await Run(world, size, idle_s).run()
+                    measured = await Run(world, size, idle_s, waves).run()
                 print(f"  {measured}", flush=True)
                 found.append(measured)
                 _keep(found, idle_s)  # what there is stays when a larger size fails
@@ -251,8 +262,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds")
+    parser.add_argument("--waves", type=int, default=1_000, help="after so many, the others stay")
     arguments = parser.parse_args()
-    uvloop.run(_run(arguments.sizes, arguments.idle))
+    uvloop.run(_run(arguments.sizes, arguments.idle, arguments.waves))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ AGENT = "kcs-bench"
 """How the API server's audit log calls what this benchmark writes."""
 _KEY = "a-key-of-this-benchmark"
 _HOST = "ada"
+_POOL = "pool"
 _LONG_MS = 3_600_000
 _NODES, _WORKERS = 20, 64
 _AT_ONCE = 16
@@ -88,6 +89,7 @@ class World:
                 lease = NodeLease(
                     node=node,
                     boot=BootId(f"b-{node}"),
+                    pool=_POOL,
                     control_url="http://127.0.0.1:1",
                     consumer_capacity=_WORKERS * 500,
                     lease_ms=_LONG_MS,
@@ -98,20 +100,20 @@ class World:
     async def declare(self, names: Sequence[str]) -> list[Declared]:
         """Makes Meetings that start in two hours."""
         start = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7200))
-        found: list[Declared] = []
+        found: dict[str, Declared] = {}
 
         async def make(name: str) -> None:
             body = await self._cluster.create("meetings", _meeting(name, start))
-            found.append(Declared(name, meeting_id_of(body["metadata"]["uid"])))
+            found[name] = Declared(name, meeting_id_of(body["metadata"]["uid"]))
 
         await each_of(names, make)
-        return found
+        return [found[name] for name in names]
 
     async def fill(self, meetings: Sequence[Declared]) -> None:
         """One person comes into each."""
 
         async def come(meeting: Declared) -> None:
-            home = await self.placement.assign(meeting.id, warmup_ms=0)
+            home = await self.placement.assign(meeting.id, pool=_POOL, warmup_ms=0)
             hosted = Hosted(meeting_id=meeting.id, epoch=home.epoch, generation=Generation(0))
             self._hosted[home.node][meeting.id] = hosted
             number = next(self._people)
@@ -269,7 +271,7 @@ def _meeting(name: str, start: str) -> dict[str, Any]:
         "displayName": "Weekly of the team",
         "host": _HOST,
         "schedule": {"start": start, "duration": "1h"},
-        "poolRef": {"name": "pool"},
+        "poolRef": {"name": _POOL},
     }
     meta = {"name": name}
     return {"apiVersion": API_VERSION, "kind": "Meeting", "metadata": meta, "spec": spec}
@@ -277,6 +279,6 @@ def _meeting(name: str, start: str) -> dict[str, Any]:
 
 def _pool() -> dict[str, Any]:
     """One pool, whose nodes are not its pods: it is looked at each second and makes none."""
-    meta = {"name": "pool"}
+    meta = {"name": _POOL}
     spec = {"paused": True, "replicas": {"min": 1, "max": 3}}
     return {"apiVersion": API_VERSION, "kind": "SFUPool", "metadata": meta, "spec": spec}

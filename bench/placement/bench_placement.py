@@ -9,7 +9,7 @@ import itertools
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -42,7 +42,7 @@ class Cluster:
 
     nodes: int
     workers: int
-    meetings: int
+    meetings: int = 0
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Cluster:
         return f"{self.nodes} nodes"
 
 
-CLUSTERS = (Cluster(10, 64, 1000), Cluster(100, 8, 1000))
+CLUSTERS = (Cluster(10, 64), Cluster(100, 8))
 KINDS = {
     "one client": Load(processes=1, tasks=1),
     f"{CLIENTS} tasks": Load(processes=1, tasks=CLIENTS),
@@ -155,9 +155,10 @@ Samples = dict[str, list[Rate]]
 """By cluster and contender."""
 
 
-def _run(server: Server, rounds: int) -> Samples:
+def _run(server: Server, rounds: int, meetings: int) -> Samples:
     samples: Samples = defaultdict(list)
-    for number, cluster in itertools.product(range(rounds + 1), CLUSTERS):
+    clusters = [replace(each, meetings=meetings) for each in CLUSTERS]
+    for number, cluster in itertools.product(range(rounds + 1), clusters):
         turns: list[tuple[str, Callable[[], Rate]]] = []
         for name, load in KINDS.items():
             turns.append((name, partial(_ours, server, cluster, load)))
@@ -228,11 +229,12 @@ def main() -> None:
     """The entry point."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="beside one to warm up")
+    parser.add_argument("--meetings", type=int, default=1000, help="in a round")
     parser.add_argument("--contended", type=int, default=1000, help="meetings that all assign")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, Server(Path(directory)) as server:
         contention = _contend(server, CLUSTERS[0], arguments.contended)
-        samples = _run(server, arguments.rounds)
+        samples = _run(server, arguments.rounds, arguments.meetings)
     kept = {name: [asdict(each) for each in rates] for name, rates in samples.items()}
     save(
         "placement",

@@ -25,5 +25,6 @@ for f in "$FBS"/*.fbs; do # the namespace is not on the wire, but it is the Pyth
   sed -E "s/\bFBS\./$PACKAGE./g" "$f" >"$TMP/fbs/$(basename "$f")"
 done
 (cd "$TMP/fbs" && flatc --python --gen-object-api -o ../out ./*.fbs)
+chmod -R go+rX "$TMP/out" # flatc keeps its folders to itself, and images take their modes
 rm -rf "$OUT"
 mv "$TMP/out/$(echo "$PACKAGE" | tr . /)" "$OUT"

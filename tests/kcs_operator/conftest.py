@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from tests.support.coturn_pods import Exporter
 from tests.support.kubernetes import Kubernetes, Namespace
 from tests.support.operator import OperatorProcess, Pods, connect
 
@@ -73,3 +74,14 @@ async def operator(new_operator: Callable[..., OperatorProcess]) -> OperatorProc
     found = new_operator()
     await found.leads()
     return found
+
+
+@pytest.fixture
+async def exporters() -> AsyncIterator[list[Exporter]]:
+    """On addresses that a test gives its coturn pods."""
+    found = [Exporter(f"127.0.7.{number}") for number in range(1, 11)]
+    for each in found:
+        await each.start()
+    yield found
+    for each in found:
+        await each.stop()

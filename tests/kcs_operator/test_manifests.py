@@ -200,6 +200,7 @@ def test_an_sfu_pod_is_told_all_that_it_needs_and_no_secret_in_clear() -> None:
         "POD_IP": "status.podIP",
         "KCS_NODE__NAME": "metadata.name",
         "KCS_NODE__REGION": "eu-north",
+        "KCS_NODE__POOL": "pool",
         "KCS_NODE__WORKERS": "2",
         "KCS_NODE__CONSUMERS_PER_WORKER": "400",
         "KCS_NODE__EGRESS_MBPS": "900",

@@ -134,6 +134,19 @@ async def test_deleting_it_ends_the_call(world: Declared) -> None:
     assert (await world.placement.whereabouts([meeting_id]))[meeting_id].over
 
 
+async def test_a_list_that_lacks_it_does_not_end_it(world: Declared) -> None:
+    await world.node()
+    async with world.lead():
+        world.namespace.apply(declared())
+        meeting_id = (await world.until(phase="Ready"))["meetingId"]
+        heard: list[str] = []
+        world.cache.listen(lambda kind, name: heard.append(kind))
+        world.cache.replace("meetings", [], str(10**15))
+        assert heard == ["meetings"]
+        await asyncio.sleep(1)
+        assert not await is_over(world, meeting_id)
+
+
 async def test_deleted_while_no_operator_ran_it_is_ended_by_the_next_one(world: Declared) -> None:
     world.namespace.apply(declared("gone"), declared("kept"))
     async with world.lead():

@@ -1,10 +1,12 @@
 """Bad days of the Kubernetes API and of Redis: the operator goes on, and takes nothing for lost."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 from redis.asyncio import Redis
 from tests.kcs_operator.conftest import CRDS
 from tests.support.api_proxy import ApiProxy
@@ -75,6 +77,62 @@ async def test_a_watch_that_is_too_old_is_begun_with_a_new_list(
     namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
     await count(pods, 2)
     assert left < 0
+
+
+async def test_what_was_deleted_while_no_watch_ran_is_missed_soon(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    operator = behind(KCS_OPERATOR__LEASE_SECONDS="60")  # a busy machine is no matter here
+    await operator.leads()
+    namespace.apply(*(sfu_pool(name, replicas={"min": 1, "max": 5}) for name in ("pool", "other")))
+    await until(lambda: has_metrics_of(operator, "other"), "both pools are looked after")
+    proxy.gone = lambda _: True  # each watch begins with a new list
+    await proxy.cut()
+    namespace.kubectl("delete", "sfup", "other", "--wait=true")
+
+    async def forgotten() -> bool:
+        return not await has_metrics_of(operator, "other")
+
+    await until(forgotten, "it is missed", 40)
+    assert await has_metrics_of(operator, "pool")
+
+
+async def has_metrics_of(operator: OperatorProcess, pool: str) -> bool:
+    async with (
+        ClientSession() as session,
+        session.get(f"http://127.0.0.1:{operator.port}/metrics") as answer,
+    ):
+        return f'kcs_operator_desired_pods{{pool="{pool}"' in await answer.text()
+
+
+async def test_watches_that_failed_take_nothing_with_them_and_signals_still_end_it(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    operator = behind(KCS_OPERATOR__LEASE_SECONDS="60")  # a busy machine is no matter here
+    await operator.leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 5}))
+    await count(pods, 1)
+
+    async def failed() -> bool:
+        return any(each["event"] == "watch_failed" for each in operator.lines())
+
+    proxy.code, proxy.gone = 500, lambda _: True  # which kopf does not bear
+    await proxy.cut()
+    await until(failed, "kopf failed")
+    proxy.gone = lambda _: False
+    namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+    await count(pods, 2)
+    before = len(operator.lines())
+    proxy.gone = lambda _: True
+    await proxy.cut()
+
+    async def failed_again() -> bool:
+        return any(each["event"] == "watch_failed" for each in operator.lines()[before:])
+
+    await until(failed_again, "kopf failed again")
+    began = time.monotonic()
+    assert await asyncio.to_thread(operator.stop) == 0
+    assert time.monotonic() - began < 15
 
 
 async def test_too_many_requests_are_asked_again_later(

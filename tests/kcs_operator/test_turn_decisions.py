@@ -102,6 +102,25 @@ def test_a_pod_that_never_ran_is_empty() -> None:
     assert leaves(never, SETTLED_S + 100)
 
 
+@pytest.mark.parametrize(
+    ("state", "occupied"),
+    [({"running": {}}, True), ({"waiting": {"reason": "CrashLoopBackOff"}}, False)],
+)
+def test_a_pod_between_two_starts_is_empty(state: dict[str, Any], occupied: bool) -> None:
+    crashes = body()
+    crashes["status"]["containerStatuses"] = [{"state": state, "restartCount": 3}]
+    found = observe_turn(seen("a", ready=False), crashes, Loads(), (), "", NOW)
+    assert found.occupied == occupied
+
+
+def test_a_pod_that_is_lost_holds_up_nobody() -> None:
+    lost = seen("a", ready=False, missing_since=NOW - 60)
+    assert not observed(lost).occupied
+    assert observed(replace(lost, missing_since=NOW - 20)).occupied
+    goal = Goal(1, "new", 3, settled_s=SETTLED_S)
+    assert plan([observed(lost)], goal, NOW).delete, "its ports are free for the next one"
+
+
 def test_a_silent_pod_keeps_what_it_said_for_the_number_of_pods() -> None:
     loads, found = Loads(), [seen("a"), seen("b")]
     loads.add({"a": TurnLoad(7, 0), "b": TurnLoad(2, 0)}, found, NOW)

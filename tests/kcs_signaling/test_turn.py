@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -116,6 +117,37 @@ def test_people_get_the_servers_of_their_region_and_all_where_it_has_none() -> N
     assert (hosts("eu"), hosts("us"), hosts("asia")) == ({"e1"}, {"u1"}, {"e1", "u1"})
     offered = settings({"host": "e1", "region": "eu"}, {"host": "all"})
     assert (hosts("eu"), hosts("asia")) == ({"e1", "all"}, {"all"})
+
+
+def test_a_mounted_secret_is_read_anew_when_it_is_replaced(tmp_path: Path) -> None:
+    def mount(version: str, text: str) -> None:
+        """As a kubelet does: a new folder, and a link that is turned at once."""
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "secrets").write_text(text)
+        (tmp_path / "..next").symlink_to(version)
+        (tmp_path / "..next").rename(tmp_path / "..data")
+
+    def signed_by() -> str:
+        (_, found) = turn.for_user("ann").servers
+        name = f"{NOW + 300}:ann"
+        (secret,) = [
+            each
+            for each in (OLD, NEW)
+            if credentials(each, "ann", NOW + 300) == (name, found["credential"])
+        ]
+        return secret
+
+    mount("..1", json.dumps([OLD]))
+    (tmp_path / "secrets").symlink_to("..data/secrets")
+    mounted = {"servers": [{"host": "a"}], "secrets_file": str(tmp_path / "secrets")}
+    turn = Turn(TurnSettings.model_validate(mounted), "", lambda: NOW)
+    assert signed_by() == OLD
+    mount("..2", json.dumps([OLD, NEW]))
+    assert signed_by() == OLD
+    mount("..3", json.dumps([NEW, OLD]))
+    assert signed_by() == NEW
+    mount("..4", '["short"]')
+    assert signed_by() == NEW, "what cannot be read leaves the last"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,8 @@ class ApiProxy:
         self.busy: Callable[[web.Request], bool] = lambda request: False
         """Requests that are answered 429, with Retry-After."""
         self.gone: Callable[[web.Request], bool] = lambda request: False
-        """Watches that are told 410 and ended."""
+        """Watches that are told `code` and ended."""
+        self.code = 410
         self.mute = False
         """Watches say nothing any more."""
         self.refused = 0
@@ -121,7 +122,7 @@ class ApiProxy:
     ) -> None:
         self.watches += 1
         if self.gone(request):
-            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
+            status = {"kind": "Status", "code": self.code, "reason": "Bad", "message": "no"}
             line = json.dumps({"type": "ERROR", "object": status})
             await response.write(line.encode() + b"\n")
             return

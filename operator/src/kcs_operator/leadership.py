@@ -19,6 +19,7 @@ from kcs_operator.errors import AlreadyThere, Conflict, NotFound, OperatorError
 from kcs_operator.metrics import LEADER
 
 _log = structlog.get_logger(__name__)
+_RELEASE_S = 5.0
 
 
 class LeadershipLost(Exception):
@@ -87,7 +88,7 @@ class Leadership:
         """Resigns, and lets the other replica lead at once. Best effort."""
         self.resign()
         try:
-            async with asyncio.timeout(self._seconds / 3):
+            async with asyncio.timeout(min(_RELEASE_S, self._seconds / 3)):
                 lease = await self._cluster.get("leases", self._name)
                 if lease["spec"].get("holderIdentity") == self._identity:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}

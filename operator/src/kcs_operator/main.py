@@ -8,6 +8,7 @@ over, whatever hangs: the next one begins with a fresh look. SIGTERM lets go of 
 import asyncio
 import os
 import sys
+from typing import NoReturn
 
 import structlog
 import uvloop
@@ -41,9 +42,10 @@ def main() -> None:
             name = "KCS_" + "__".join(str(part) for part in problem["loc"]).upper()
             _log.error("bad_setting", setting=name, error=problem["msg"])
         sys.exit(2)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.get_loop().set_exception_handler(log_loop_error)
-        sys.exit(runner.run(serve(settings)))
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    runner.get_loop().set_exception_handler(log_loop_error)
+    # not by closing the runner: tasks of kopf shield themselves from their end while a request hangs
+    _end(runner.run(serve(settings)))
 
 
 async def serve(settings: Settings) -> int:
@@ -92,7 +94,8 @@ class Operator:
         seconds = self._settings.operator.lease_seconds / 3
         await asyncio.wait((work,), timeout=min(_END_S, seconds) if lost else _END_S)
         if not work.done():
-            _end_at_once()
+            _log.error("operator_hangs", error="a task did not end: the process does")
+            _end(1)
         _say_failure(work)
         await self._leadership.release()
         return 0 if stopped else 1
@@ -121,8 +124,8 @@ def _say_failure(work: asyncio.Task[None]) -> None:
         _log.error("operator_failed", exc_info=error)
 
 
-def _end_at_once() -> None:
-    """Something does not heed its cancellation, and another replica is about to lead."""
-    _log.error("operator_hangs", error="a task did not end: the process does")
+def _end(status: int) -> NoReturn:
+    """At once, whatever still runs."""
     sys.stdout.flush()
-    os._exit(1)
+    sys.stderr.flush()
+    os._exit(status)

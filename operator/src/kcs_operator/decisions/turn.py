@@ -36,7 +36,7 @@ class TurnPod(ObservedPod):
     """A coturn pod."""
 
     load_known: bool = False
-    """It was heard from a moment ago, or never ran."""
+    """It was heard from a moment ago, or does not run."""
     crowded_out: bool = False
     """It has no Kubernetes node because other pods are in its way."""
     server: TurnServer | None = None
@@ -92,12 +92,20 @@ def observe_turn(
         "allocations": allocations,
         "alive": pod.ready,
         "marked": server not in issued,
-        # a pod that is Pending has not run yet: nobody can be connected
-        "load_known": heard or status.get("phase") == "Pending",
+        # nobody is connected to what does not run, or answers neither STUN nor its probes for long
+        "load_known": heard or not _runs(status) or pod.state(now) is PodState.FAILED,
         "crowded_out": pod.unschedulable and any(each in reasons for each in _IN_THE_WAY),
         "server": server,
     }
     return TurnPod(**known)
+
+
+def _runs(status: Mapping[str, Any]) -> bool:
+    """As far as the kubelet says: its container does, and is in no pause between two starts."""
+    if status.get("phase") == "Pending":
+        return False
+    said = status.get("containerStatuses")
+    return said is None or any("running" in each.get("state", {}) for each in said)
 
 
 def servers_to_issue(

@@ -79,7 +79,8 @@ class MeetingSteps:
         except SignalingAway as error:
             entry.failures += 1
             if entry.failures >= _TOLD_AFTER_FAILURES:
-                text = f"{error}; it is tried again.".capitalize()
+                said = str(error)
+                text = f"{said[:1].upper()}{said[1:]}; it is tried again."
                 await self.write(entry, decide.unreachable(before, error.reason, text, now))
             raise
         entry.failures, entry.held = 0, False
