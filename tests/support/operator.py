@@ -78,7 +78,7 @@ class OperatorProcess:
             "KUBECONFIG": str(kubeconfig),
             "KCS_OPERATOR__NAMESPACE": namespace,
             "KCS_OPERATOR__IDENTITY": self.log.stem,
-            "KCS_OPERATOR__LEASE_SECONDS": "5",
+            "KCS_OPERATOR__LEASE_SECONDS": "15",
             "KCS_OPERATOR__TICK_SECONDS": "0.5",
             "KCS_OPERATOR__STATUS_SECONDS": "1",
             "KCS_OPERATOR__REDIS_SETTLE_SECONDS": "0",  # each test begins with an empty Redis

@@ -44,7 +44,7 @@ def main() -> None:
         sys.exit(2)
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     runner.get_loop().set_exception_handler(log_loop_error)
-    # not by closing the runner: tasks of kopf shield themselves from their end while a request hangs
+    # the runner is not closed: tasks of kopf shield themselves from that while a request hangs
     _end(runner.run(serve(settings)))
 
 

@@ -50,7 +50,8 @@ class PoolTelling:
         if since < self._least_s and not urgent:
             return
         self._written_at[seen.name] = now
-        written = await self._cluster.patch_status("sfupools", seen.name, new)
+        uid = body["metadata"]["uid"]
+        written = await self._cluster.patch_status("sfupools", seen.name, new, uid=uid)
         self._cache.put("pools", seen.name, written)
         await self._tell_changes(body, pool, new)
 
@@ -71,7 +72,8 @@ class PoolTelling:
                 "observedGeneration": body["metadata"]["generation"],
             }
         )
-        written = await self._cluster.patch_status("sfupools", name, {"conditions": new})
+        uid = body["metadata"]["uid"]
+        written = await self._cluster.patch_status("sfupools", name, {"conditions": new}, uid=uid)
         self._cache.put("pools", name, written)
         await self._events.tell(body, "SFUPool", "PlacementAway", text, type_="Warning")
 
