@@ -218,7 +218,7 @@ def _figures(found: Sequence[Measured]) -> list[Figure]:
     for each in found:
         of = f"{each.meetings:,} Meetings"
         name = f"API writes per Meeting's life, {of}"
-        note = f"then 3; at most {each.most_writes} of one Meeting"
+        note = f"then 3; at most {each.most_writes} of one Meeting, of {each.lives:,} whole lives"
         figures += [
             at_most(name, each.writes_per_life, "writes", 4, note),
             Figure(
