@@ -18,6 +18,7 @@ from bench.simulate.placing import PEOPLE_AT_LEAST, RETRY_S, Node, Placing, Room
 from kcs_contracts.ids import Epoch, MeetingId
 from kcs_contracts.labels import Role
 from kcs_contracts.placement.models import Housed
+from kcs_contracts.placement.survey import UNMET_MS
 from kcs_contracts.resources.v1alpha1 import PodState, SFUPoolSpec
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_operator.decisions import scaling
@@ -121,6 +122,7 @@ class Simulation:
         self._desired = conditions.spec.replicas.min
         self._inside = 0
         self._refused_lately = 0
+        self._unmet: dict[str, tuple[float, int]] = {}
         self._waiting: set[str] = set()
         self.outcome = Outcome()
 
@@ -163,6 +165,7 @@ class Simulation:
         """Somebody wants in, for the first time or again."""
         if self._placing.assign(room, self._now):
             self._waiting.discard(room.id)
+            self._unmet.pop(room.id, None)
             room.people += 1
             self._inside += 1
             self.outcome.joined += 1
@@ -171,6 +174,7 @@ class Simulation:
             self.outcome.longest_wait_s = max(self.outcome.longest_wait_s, waited)
             self._at(max(goes, self._now), lambda: self._go(room))
             return
+        self._unmet[room.id] = (self._now, max(room.expected, PEOPLE_AT_LEAST))
         if self._now == since:
             self.outcome.refused += 1
             self._refused_lately += 1
@@ -246,6 +250,7 @@ class Simulation:
         demand = scaling.Demand(
             used=used,
             reserved=reserved,
+            unmet=self._refused_now(),
             scheduled=self._scheduled(start_s + self._when.ahead_s),
             growth_per_s=self._growth.add(used + reserved, now),
         )
@@ -254,6 +259,12 @@ class Simulation:
         window = duration_of(spec.autoscaling.scale_down_stabilization).total_seconds()
         settled = self._stabiliser.settle(wish.pods, self._desired, window, now)
         return max(spec.replicas.min, min(spec.replicas.max, settled))
+
+    def _refused_now(self) -> int:
+        """As `Placement.unmet`."""
+        since = self._now - UNMET_MS / 1000
+        self._unmet = {room: row for room, row in self._unmet.items() if row[0] >= since}
+        return sum(people for _, people in self._unmet.values())
 
     def _scheduled(self, horizon_s: float) -> int:
         """As `decisions.meeting_index.scheduled_participants`."""

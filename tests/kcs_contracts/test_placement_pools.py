@@ -56,3 +56,18 @@ async def test_without_a_strategy_that_of_the_pool_holds(
     assert (await placement.assign(MeetingId("m1"), warmup_ms=0)).node == "a"  # packed
     await placement.set_strategy("p", "spread")
     assert (await placement.assign(MeetingId("m2"), warmup_ms=0)).node == "b"
+
+
+async def test_meetings_that_found_no_room_are_told_until_they_have_some(
+    placement: Placement, lease: Lease
+) -> None:
+    for meeting, pool, region in (("m1", "", "eu"), ("m2", "small", "")):
+        with pytest.raises(NoCapacity):
+            await placement.assign(
+                MeetingId(meeting), region=region, expected=70, pool=pool, warmup_ms=0
+            )
+    assert sorted(await placement.unmet()) == [("m1", 70, "", "eu"), ("m2", 70, "small", "")]
+    await placement.renew(lease("a"), [])
+    await placement.assign(MeetingId("m1"), expected=70, warmup_ms=0)
+    assert await placement.unmet() == [("m2", 70, "small", "")]
+    assert await placement.unmet(within_ms=-1) == []

@@ -19,6 +19,7 @@ from kcs_contracts.ids import NodeName
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 from kcs_operator.cluster import Cluster
+from kcs_operator.handlers.meeting_steps import AHEAD_S
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ async def test_room_is_kept_before_its_start_and_said_with_the_first_people(
     await world.node("n1")
     world.namespace.apply(sfu_pool("pool"))
     async with world.lead() as meetings:
-        world.namespace.apply(declared(start=in_s(66), expectedParticipants=40))
+        world.namespace.apply(declared(start=in_s(AHEAD_S + 6), expectedParticipants=40))
         meeting_id = (await world.until(phase="Scheduled", Placed="NotYet"))["meetingId"]
         assert await world.placement.assignment(meeting_id) is None
         assert meetings.scheduled("pool", 10) == 40
@@ -241,7 +242,7 @@ async def test_room_is_kept_before_its_start_and_said_with_the_first_people(
 async def test_one_that_nobody_has_come_to_is_ready_at_its_start(world: Declared) -> None:
     await world.node("n1")
     world.namespace.apply(sfu_pool("pool"))
-    world.start_s = -55  # room is looked for 5 s before
+    world.start_s = 5 - AHEAD_S  # room is looked for 5 s before
     async with world.lead():
         start = in_s(12)
         world.namespace.apply(declared(start=start))
@@ -269,7 +270,7 @@ async def test_a_full_pool_is_said_and_gets_over_it(world: Declared) -> None:
 async def test_a_pool_that_is_not_there_is_said_long_before_and_gets_over_it(
     world: Declared,
 ) -> None:
-    await world.node("n1")
+    await world.node("n1", pool="main")
     async with world.lead():
         world.namespace.apply(
             declared("now", poolRef={"name": "main"}),

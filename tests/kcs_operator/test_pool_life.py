@@ -8,9 +8,9 @@ import pytest
 from tests.support.kubernetes import Namespace
 from tests.support.operator import OperatorProcess, Pods, empty, seat, sfu_pool, until
 
-from kcs_contracts.ids import NodeName
+from kcs_contracts.ids import MeetingId, NodeName
 from kcs_contracts.labels import FINALIZER
-from kcs_contracts.placement import Placement
+from kcs_contracts.placement import NoCapacity, Placement
 from kcs_operator.cluster import Cluster
 from kcs_operator.errors import NotFound
 
@@ -77,6 +77,24 @@ async def test_load_makes_pods_and_their_absence_takes_the_idle_one(
 
     await until(alone, "the idle one is gone")
     await empty(placement, first, busy, 40)
+
+
+async def test_people_who_are_refused_make_a_pool_grow_even_from_nothing(
+    namespace: Namespace, api: Cluster, operator: OperatorProcess, pods: Pods, placement: Placement
+) -> None:
+    namespace.apply(sfu_pool(replicas={"min": 0, "max": 3}, **QUICK))
+    await ready(api, 0)
+    meeting = MeetingId("lecture")
+
+    async def placed() -> bool:
+        try:
+            await placement.assign(meeting, expected=30, warmup_ms=0)
+        except NoCapacity:
+            return False
+        return True
+
+    await until(placed, "a pod was made for it")
+    assert (await status(api))["desiredReplicas"] == 1
 
 
 async def test_an_occupied_pod_drains_until_its_people_have_left(

@@ -36,6 +36,8 @@ def spec(**more: object) -> SFUPoolSpec:
         (Demand(10, 0, growth_per_s=2), 90, 6, "Growth"),
         (Demand(10, 60, growth_per_s=2), 30, 2, "Reserved"),  # they are the growth
         (Demand(1000, 0), 30, 10, "Load"),
+        (Demand(0, 0, unmet=70), 30, 2, "Refused"),
+        (Demand(0, 0, scheduled=70, unmet=70), 30, 2, "Scheduled"),
     ],
 )
 def test_the_number_follows_what_is_used_reserved_scheduled_and_growing(

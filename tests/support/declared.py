@@ -100,13 +100,14 @@ class Declared:
                 await watching.fill(self.cache, self.api)
             await asyncio.sleep(0.1)
 
-    async def node(self, name: str = "n1", people: int = 500) -> None:
-        """An SFU node that carries so many people."""
+    async def node(self, name: str = "n1", people: int = 500, pool: str = "") -> None:
+        """An SFU node that carries so many people; of that pool."""
         lease = NodeLease(
             node=NodeName(name),
             boot=BootId(f"b-{name}"),
             control_url="http://127.0.0.1:1",
             consumer_capacity=people * 10,
+            pool=pool,
             lease_ms=LONG_MS,
         )
         self._leases[name] = lease

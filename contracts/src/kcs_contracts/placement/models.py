@@ -79,6 +79,18 @@ class NodeView(Contract):
     """Load that is promised to assigned meetings whose people have not come yet."""
 
 
+class Unmet(NamedTuple):
+    """A meeting that no node had room for."""
+
+    meeting_id: MeetingId
+    people: int
+    """For how many room was looked for."""
+    pool: str
+    """The only one that it may be in; "" is any."""
+    region: str
+    """The one that was asked for; "" is any."""
+
+
 class LostMeeting(NamedTuple):
     """A meeting whose home's lease is over."""
 

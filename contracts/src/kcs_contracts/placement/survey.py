@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from kcs_contracts.ids import Epoch, MeetingId, NodeName
 from kcs_contracts.placement.functions import Functions
-from kcs_contracts.placement.models import Housed
+from kcs_contracts.placement.models import Housed, Unmet
+
+UNMET_MS = 30_000
 
 
 class Survey(Functions):
@@ -25,6 +27,14 @@ class Survey(Functions):
     async def meetings_on(self, node: NodeName) -> list[Housed]:
         """The same of one node."""
         return (await self.survey([node]))[node]
+
+    async def unmet(self, within_ms: int = UNMET_MS) -> list[Unmet]:
+        """Meetings that no node had room for within that time, and that have none yet.
+
+        Whoever is refused tries again every few seconds: a meeting stays while it is wanted.
+        """
+        (rows,) = await self._call("kcs_unmet", within_ms)
+        return [Unmet(MeetingId(m), int(people), pool, region) for m, people, pool, region in rows]
 
     async def begun_at_ms(self) -> int | None:
         """When this Redis was first seen empty (Unix time, ms); None when it still is.

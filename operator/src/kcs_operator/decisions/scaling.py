@@ -1,10 +1,11 @@
 """How many SFU pods there should be (design, section 5).
 
-`desired = clamp(ceil((used + max(reserved + scheduled within T, growth x T)) / (capacity of a pod
-x target)) + buffer)`, T being the measured time from a pod's creation to its being ready. All in
-participants. The design adds growth to what is reserved; but those for whom room is reserved are
-the growth, and would count twice. Up at once; down only to the highest number that was wanted
-within the stabilisation time.
+`desired = clamp(ceil((used + max(reserved + max(scheduled within T, refused), growth x T)) /
+(capacity of a pod x target)) + buffer)`, T being the measured time from a pod's creation to its
+being ready. All in participants. The design adds growth to what is reserved; but those for whom
+room is reserved are the growth, and would count twice. It does not name the refused: without them,
+a meeting that fits no pod, or finds none, would never make the pool grow. Up at once; down only to
+the highest number that was wanted within the stabilisation time.
 """
 
 import math
@@ -29,6 +30,8 @@ class Demand:
 
     used: float
     reserved: float
+    unmet: float = 0.0
+    """In meetings that no pod had room for; those of declared meetings are in `scheduled` too."""
     scheduled: float = 0.0
     """Expected in declared meetings that start within the time that a pod takes to start."""
     growth_per_s: float = 0.0
@@ -52,7 +55,8 @@ def wanted(spec: SFUPoolSpec, demand: Demand, start_s: float, now: datetime) -> 
         return _clamped(
             spec.replicas.desired, low, high, "Requested", "as spec.replicas.desired says"
         )
-    to_come = max(demand.reserved + demand.scheduled, demand.growth_per_s * start_s)
+    waiting = max(demand.scheduled, demand.unmet)
+    to_come = max(demand.reserved + waiting, demand.growth_per_s * start_s)
     people = demand.used + to_come
     each = pod_capacity(spec) * spec.autoscaling.target_utilization
     # load is measured: without the margin, exactly full pods would ask for one more by rounding
@@ -75,6 +79,7 @@ def _why(demand: Demand, start_s: float, buffer: int) -> tuple[str, str]:
         "Load": (demand.used, "in use"),
         "Reserved": (demand.reserved, "reserved"),
         "Scheduled": (demand.scheduled, "scheduled"),
+        "Refused": (demand.unmet, "refused for want of room"),
         "Growth": (demand.growth_per_s * start_s, "expected while a pod starts"),
     }
     said = ", ".join(f"{value:.0f} {words}" for value, words in parts.values() if value >= 0.5)

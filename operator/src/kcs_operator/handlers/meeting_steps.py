@@ -28,7 +28,7 @@ from kcs_operator.signaling import Signaling, SignalingAway, SignalingRefused
 
 _log = structlog.get_logger(__name__)
 
-AHEAD_S = 60.0
+AHEAD_S = 240.0
 """Room is looked for so long before a meeting starts, and a pod's start time before that."""
 AGAIN_S = 5.0
 """Pause between two looks for room."""

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from kcs_contracts.ids import NodeName
 from kcs_contracts.labels import Role
 from kcs_contracts.placement import Placement, PlacementError
+from kcs_contracts.placement.models import Unmet
 from kcs_contracts.resources.v1alpha1 import AnnouncedAddressFrom, SFUPool
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_operator.cluster import Cluster, Object
@@ -109,12 +110,13 @@ class Pools:
         try:
             pods = await self._observe(name, pool, memory, now)
             fresh = await self._is_fresh(now)
+            unmet = _unmet_of(name, pool, await self._placement.unmet())
             await self._placement.set_strategy(name, strategy_of(pool.spec))
         except (RedisError, PlacementError, OSError, TimeoutError):
             text = "Redis does not answer: pods are neither made nor deleted until it does."
             await self._telling.tell_problem(body, pool, text)
             raise
-        wish = self._wanted(name, pool, pods, memory, now)
+        wish = self._wanted(name, pool, pods, unmet, memory, now)
         steps = self._plan(pool, body, pods, wish, memory, fresh, now)
         turn, failure = await self._act(body, pool, steps, pods, fresh, now)
         memory.problem = f"A step failed: {failure}" if failure else turn.problem
@@ -193,17 +195,25 @@ class Pools:
         memory.ended &= {pod.uid for pod in pods}
 
     def _wanted(
-        self, name: str, pool: SFUPool, pods: Sequence[ObservedPod], memory: _Memory, now: float
+        self,
+        name: str,
+        pool: SFUPool,
+        pods: Sequence[ObservedPod],
+        unmet: int,
+        memory: _Memory,
+        now: float,
     ) -> Wanted:
         """How many SFU pods, with stabilisation."""
         serving = [p for p in pods if p.role is Role.SFU and p.alive]
         used = sum(p.load * p.capacity for p in serving)
+        reserved = sum(p.reserved * p.capacity for p in serving)
         start_s = self.start_seconds(name)
         demand = Demand(
             used=used,
-            reserved=sum(p.reserved * p.capacity for p in serving),
+            reserved=reserved,
+            unmet=unmet,
             scheduled=self._scheduled(name, start_s),
-            growth_per_s=memory.growth.add(used, now),
+            growth_per_s=memory.growth.add(used + reserved, now),
         )
         wish = scaling.wanted(pool.spec, demand, start_s, datetime.fromtimestamp(now, UTC))
         before = memory.desired
@@ -276,6 +286,16 @@ class Pools:
             paused=pool.spec.paused,
             deleted=_is_deleted(body),
         )
+
+
+def _unmet_of(name: str, pool: SFUPool, unmet: Sequence[Unmet]) -> int:
+    """People in refused meetings that the pool could take: its own, and those of its region."""
+    region = pool.spec.region
+    return sum(
+        each.people
+        for each in unmet
+        if each.pool == name or (not each.pool and (each.region in ("", region) or not region))
+    )
 
 
 def _is_deleted(body: Mapping[str, Any]) -> bool:

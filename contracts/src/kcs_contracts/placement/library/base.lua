@@ -6,6 +6,7 @@
 -- computed here. The time is Redis's; leases and graces come as lengths in ms.
 --
 --   kcs:pools           how meetings are placed on the nodes of a pool, by pool
+--   kcs:unmet           meetings that no node had room for: people:since:pool:region
 --   kcs:since           when this Redis was first seen empty, ms
 --   kcs:nodes           set of node names;   kcs:drained  set of names with a drain mark
 --   kcs:node:<node>     hash boot url region capacity cpu consumers egress lease_until hosted

@@ -12,8 +12,11 @@ local function place(meeting, home, expected, wish, reason, now)
   local people = math.max(expected, PEOPLE_AT_LEAST, inside)
   local node = choose(people, wish, home, now)
   if not node then
+    local row = text(people) .. ':' .. text(now) .. ':' .. wish.pool .. ':' .. wish.region
+    call('HSET', 'kcs:unmet', meeting, row)
     return { 'no_capacity', RETRY_S }
   end
+  call('HDEL', 'kcs:unmet', meeting)
   drop_reservation(meeting)
   forget_next(meeting)
   local epoch = math.max(home and home.last + 1 or 0, now)

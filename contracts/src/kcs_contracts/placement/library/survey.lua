@@ -39,4 +39,20 @@ local function survey(_, args)
   return { 'ok', found }
 end
 
+-- Meetings that no node had room for lately, each with its people, pool and region. Argument: how
+-- many ms ago at most.
+local function unmet(_, args)
+  local rows, flat, oldest = call('HGETALL', 'kcs:unmet'), {}, now_ms() - args[1]
+  for i = 1, #rows, 2 do
+    local people, at, pool, region = string.match(rows[i + 1], '^(%d+):(%d+):([^:]*):(.*)$')
+    if tonumber(at) < oldest then
+      call('HDEL', 'kcs:unmet', rows[i])
+    else
+      flat[#flat + 1] = { rows[i], people, pool, region }
+    end
+  end
+  return { 'ok', flat }
+end
+
 register_reading('kcs_survey', survey)
+redis.register_function('kcs_unmet', unmet)
