@@ -260,7 +260,7 @@ async def test_while_the_api_server_is_frozen_the_leader_stops_and_no_other_begi
 async def test_an_operator_whose_api_server_is_frozen_ends_before_its_lease_is_over(
     namespace: Namespace, api: Cluster, new_operator: Callable[..., OperatorProcess]
 ) -> None:
-    operator = new_operator()
+    operator = new_operator(KCS_OPERATOR__LEASE_SECONDS="5")
     await operator.leads()
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 2}))
 

@@ -227,5 +227,10 @@ async def test_a_signaling_that_does_not_know_us_is_said_and_mended(
     await until(said, "the Meeting says that the keys differ")
     assert wrong.stop() == 0
     await leader()
-    found = await status(api, phase="Ready")
-    assert found["joinURL"]
+
+    async def registered() -> bool:
+        found = (await api.get("meetings", "lab"))["status"]
+        told = {each["type"]: each["status"] for each in found["conditions"]}
+        return told["Registered"] == "True" and bool(found.get("joinURL"))
+
+    await until(registered, "it is registered once the keys are the same")
