@@ -16,9 +16,7 @@ run: ## Starts Redis, signaling and one SFU node and prints a link to a meeting.
 test: ## Installs what the tests need and runs all checks and tests.
 	@scripts/setup.sh test
 	@scripts/check.sh
-	@python -m pytest tests
-	@cd web && npm test --silent
-	@python -m pytest e2e --ignore e2e/cluster
+	@scripts/test.sh
 
 .PHONY: test-cluster
 test-cluster: ## Tests on a Kubernetes cluster with a real node (as root).
