@@ -20,6 +20,8 @@ from kcs_operator.errors import AlreadyThere, ApiAway, Conflict, NotFound, NotLe
 from kcs_operator.leadership import Leadership, LeadershipLost
 
 SECONDS = 15
+_versions = itertools.count(1)
+"""Of all stores: a version that came twice would look as if nothing had changed."""
 
 
 class Leases:
@@ -33,7 +35,6 @@ class Leases:
 
     def __init__(self, store: dict[str, Object], delay: Callable[[], float]):
         self._store, self._delay = store, delay
-        self._versions = itertools.count(1)
 
     async def get(self, _: str, name: str) -> Object:
         return await self._ask(lambda: self._found(name))
@@ -78,7 +79,7 @@ class Leases:
         return {"metadata": {**found["metadata"]}, "spec": {**found["spec"]}}
 
     def _put(self, body: Object) -> Object:
-        version = f"{id(self)}-{next(self._versions)}"
+        version = str(next(_versions))
         meta = {**body["metadata"], "resourceVersion": version}
         self._store["lease"] = {"metadata": meta, "spec": {**body["spec"]}}
         return self._store["lease"]
