@@ -14,6 +14,8 @@ BALANCED = {
     "portRange": {"first": 40000, "last": 40009},
 }
 NODE_PORTS = {"mode": "NodePort", "portRange": {"first": 31000, "last": 31009}}
+OTHER_PORTS = {"mode": "NodePort", "portRange": {"first": 31100, "last": 31109}}
+"""Node ports are the whole cluster's: each test has its own."""
 
 
 async def services(api: Cluster) -> list[dict[str, Any]]:
@@ -74,7 +76,7 @@ async def test_a_pod_with_node_ports_has_the_same_port_inside_and_outside(
 async def test_a_service_that_was_left_over_is_used_or_goes(
     namespace: Namespace, api: Cluster, operator: OperatorProcess, pods: Pods
 ) -> None:
-    namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, exposure=NODE_PORTS))
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, exposure=OTHER_PORTS))
     await running(pods, 1)
     (first,) = pods.of("pool")
     await api.delete("pods", first.name)  # as by hand: its Service stays, with its ports
