@@ -340,9 +340,9 @@ async def test_a_socket_that_does_not_read_is_closed_and_the_others_get_all(
     signaling: Signaling, node: FakeNode, clients: MakeClient, raw: OpenRaw
 ) -> None:
     meeting = await signaling.create_meeting("ann")
+    node.capabilities = {"x": "x" * 1_000_000}  # comes twice with each of 20 answers to a join
     bob = await clients(signaling, "/meeting", "bob")
     await bob.get("room:join", {"meeting_id": meeting})
-    node.capabilities = {"x": "x" * 1_000_000}  # comes twice with each of 20 answers to a join
     slow = await raw(signaling.url)
     await slow.join("/meeting", signaling.access("slow"))
     before = await refusals(signaling, "slow_consumer")
