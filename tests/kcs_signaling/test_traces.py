@@ -126,9 +126,7 @@ def test_people_are_named_by_pseudonyms_that_both_services_share(
     known = {names.of(each.id) for each in (ANN, BOB, CYR, GUEST)}
     for service in ("signaling", "node"):
         named = {line["user_id"] for line in lines(traces, service) if line.get("user_id")}
-        # a node tells of people only while it looks in detail, which may begin after one has come
-        assert named & {names.of(ANN.id), names.of(BOB.id)}
-        assert named <= known
+        assert {names.of(ANN.id), names.of(BOB.id)} <= named <= known
 
 
 def test_who_comes_goes_and_sends_is_told_at_info(traces: Traces, names: Pseudonyms) -> None:

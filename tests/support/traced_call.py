@@ -120,6 +120,7 @@ class TracedCall:
             joined = await ann.get("room:join", self._named(display_name=ANN.name))
             self._traces.secrets.append(joined["resume_token"])
             await self._rest("PUT", f"meetings/{self._meeting}/debug", ANN, enabled=True)
+            await self._until_the_node_looks_closely()
             bob = await self._enters(people, "/", BOB)
             await self._bob_waits_and_comes_in(ann, bob)
             async with self._media(ann, bob):
@@ -308,6 +309,16 @@ class TracedCall:
                 for texts in self._traces.scraped.values():
                     texts.pop()
                 await asyncio.sleep(0.5)
+
+    async def _until_the_node_looks_closely(self) -> None:
+        """It is told a moment later; what it did before that moment is in no log."""
+        done = re.compile(r'^kcs_sfu_operations_total\{.*op="set_debug".*\} [1-9]', re.MULTILINE)
+        async with asyncio.timeout(20):
+            while True:
+                async with self._http.get(f"{self._stack.nodes[0].url}/metrics") as answer:
+                    if done.search(await answer.text()):
+                        return
+                await asyncio.sleep(0.1)
 
     async def _scrape(self) -> None:
         urls = {"signaling": self._stack.url, "node": self._stack.nodes[0].url}
