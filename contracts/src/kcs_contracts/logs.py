@@ -9,12 +9,14 @@ that may quote what a person sent.
 import asyncio
 import hashlib
 import hmac
+import logging
+import sys
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import structlog
-from structlog.typing import ExcInfo, WrappedLogger
+from structlog.typing import ExcInfo, Processor, WrappedLogger
 
 KEYS = frozenset({"event", "timestamp", "level", "meeting_id", "user_id", "metadata", "exception"})
 """Of a line, no others."""
@@ -22,6 +24,44 @@ _DIGITS = 16
 _CHAIN = 8
 """Errors shown of one chain of causes."""
 _log = structlog.get_logger()
+
+
+def configure(*, quiet: Sequence[str]) -> None:
+    """Sends structlog and `logging` through one JSON renderer to stdout, INFO and above.
+
+    Of the loggers named in `quiet`, warnings and above. Signaling has one of its own: what it
+    logs names people, and has to be rendered without.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.ExceptionRenderer(nameless_traceback),
+                in_metadata,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    for name in quiet:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def pseudonym(key: bytes, user_id: str) -> str:

@@ -15,9 +15,8 @@ import uvloop
 from aiohttp import ClientSession
 from pydantic import ValidationError
 
-from kcs_contracts.logs import log_loop_error
+from kcs_contracts import logs
 from kcs_contracts.placement import Placement, connect
-from kcs_operator import logs
 from kcs_operator.cluster import Cluster
 from kcs_operator.errors import OperatorError
 from kcs_operator.handlers.watching import Cache
@@ -34,7 +33,7 @@ _END_S = 7.0
 
 def main() -> None:
     """Entry point of `kcs-operator`."""
-    logs.configure()
+    logs.configure(quiet=("asyncio", "kopf"))
     try:
         settings = Settings()
     except ValidationError as error:
@@ -43,7 +42,7 @@ def main() -> None:
             _log.error("bad_setting", setting=name, error=problem["msg"])
         sys.exit(2)
     runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    runner.get_loop().set_exception_handler(log_loop_error)
+    runner.get_loop().set_exception_handler(logs.log_loop_error)
     # the runner is not closed: tasks of kopf shield themselves from that while a request hangs
     _end(runner.run(serve(settings)))
 

@@ -27,7 +27,7 @@ class _Request(BaseModel):
     uid: str = Field(max_length=128)
     name: str = Field(default="", max_length=253)
     namespace: str = Field(default="", max_length=63)
-    dryRun: bool | None = None  # noqa: N815 - the API's name
+    dry_run: bool | None = Field(default=None, alias="dryRun")
 
 
 class _Review(BaseModel):
@@ -60,7 +60,7 @@ async def _refusal(cluster: Cluster, asked: _Request) -> str | None:
         labels = pod["metadata"].get("labels", {})
         if labels.get(MANAGED_BY) != OPERATOR or POOL not in labels:
             return None
-        if not asked.dryRun and "deletionTimestamp" not in pod["metadata"]:
+        if not asked.dry_run and "deletionTimestamp" not in pod["metadata"]:
             await _mark(cluster, pod)
     except NotFound:
         return None

@@ -5,8 +5,9 @@ which the deadlines count. An operator that dies in between marks it again.
 """
 
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -72,23 +73,25 @@ class PoolSteps:
         """
         name = body["metadata"]["name"]
         sfu = [pod for pod in pods if pod.role is Role.SFU]
-        works: list[Awaitable[None]] = [self._keep_finalizer(body, sfu, fresh, now)]
+        works: list[Callable[[], Awaitable[None]]] = [
+            partial(self._keep_finalizer, body, sfu, fresh, now)
+        ]
         if "deletionTimestamp" not in body["metadata"]:
-            works += [self._keep_budget(body, role) for role in _roles(pool)]
+            works += [partial(self._keep_budget, body, role) for role in _roles(pool)]
         if not pool.spec.paused:
-            works.append(self._mark_again(sfu, now))
-        works += [self.delete(pod) for pod in steps.delete]
-        works += [self.move(name, pool, move) for move in steps.move]
-        works += [self.undrain(pod) for pod in steps.undrain]
-        works += [self.drain(pod, reason, now) for pod, reason in steps.drain]
+            works.append(partial(self._mark_again, sfu, now))
+        works += [partial(self.delete, pod) for pod in steps.delete]
+        works += [partial(self.move, name, pool, move) for move in steps.move]
+        works += [partial(self.undrain, pod) for pod in steps.undrain]
+        works += [partial(self.drain, pod, reason, now) for pod, reason in steps.drain]
         if needs_service(pool.spec):
-            works.append(self._create_exposed(body, pool, sfu, steps.create_slots, now))
+            works.append(partial(self._create_exposed, body, pool, sfu, steps.create_slots, now))
         else:
-            works += [self.create(body, slot) for slot in steps.create_slots]
+            works += [partial(self.create, body, slot) for slot in steps.create_slots]
         failure: Exception | None = None
         for work in works:
             try:
-                await work
+                await work()
             except Exception as error:  # the caller says and raises it
                 failure = failure or error
         return failure
