@@ -1,7 +1,6 @@
 """A meeting moves to another node while people talk: what they see and hear of it."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,55 +11,14 @@ from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Assignment
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
+from kcs_dev.gaps import gaps, watch
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
 Enter = Callable[[LocalStack, Chromium, str, str], Awaitable[Person]]
 
-GAP_MS = 2000
+GAP_S = 2.0
 """The longest that our client may show and play nothing new of somebody."""
-
-_WATCH = """
-() => {
-  const frames = {}, packets = {}, before = {}, most = { videos: 0, tiles: 0, sounds: 0 };
-  const watched = new WeakSet();
-  const watch = (video, who) => {
-    if (watched.has(video)) return;
-    watched.add(video);
-    const next = () => {
-      (frames[who] ??= []).push(performance.now());
-      video.requestVideoFrameCallback(next);
-    };
-    video.requestVideoFrameCallback(next);
-  };
-  setInterval(() => {
-    const others = '[data-testid^="tile-"]:not([data-testid="tile-self"])';
-    const tiles = [...document.querySelectorAll(others)];
-    const people = new Set(tiles.map((tile) => tile.dataset.userId));
-    most.tiles = Math.max(most.tiles, tiles.length - people.size);
-    for (const tile of tiles) {
-      const videos = tile.querySelectorAll('video');
-      most.videos = Math.max(most.videos, videos.length);
-      if (videos[0]) watch(videos[0], tile.dataset.userId);
-    }
-    const playing = [...document.querySelectorAll('audio')].filter(({ srcObject }) =>
-      srcObject?.getAudioTracks().some((track) => track.readyState === 'live'));
-    most.sounds = Math.max(most.sounds, playing.length);
-  }, 10);
-  setInterval(async () => {
-    const at = performance.now();
-    let more = false;
-    for (const each of await window.kcsStats()) {
-      if (each.type !== 'inbound-rtp' || each.kind !== 'audio') continue;
-      more ||= each.packetsReceived > (before[each.ssrc] ?? 0);
-      before[each.ssrc] = each.packetsReceived;
-    }
-    if (more) (packets.all ??= []).push(at);
-  }, 100);
-  window.kcsWatched = () => ({ frames, packets, most });
-}
-"""
-"""Keeps when each picture of each tile came, when sound came, and how often anybody was there."""
 
 
 @pytest.fixture
@@ -93,17 +51,6 @@ class Mover:
         await self._redis.aclose()
 
 
-async def watched(person: Person) -> tuple[dict[str, float], float, dict[str, int]]:
-    """The longest gap in each one's pictures, and in all sound, in ms; and the most of anybody."""
-    seen = await person.page.evaluate("window.kcsWatched()")
-    gaps = {who: _longest(times) for who, times in seen["frames"].items()}
-    return gaps, _longest(seen["packets"]["all"]), seen["most"]
-
-
-def _longest(times: list[float]) -> float:
-    return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
-
-
 async def test_our_client_crosses_to_another_node_with_no_gap_of_2_s_and_nobody_is_there_twice(
     start_stack: StartStack, chromium: Chromium
 ) -> None:
@@ -113,8 +60,7 @@ async def test_our_client_crosses_to_another_node_with_no_gap_of_2_s_and_nobody_
     await until(lambda: everybody_gets_everybody(people), "the call runs", 60)
     inspector, mover = Inspector(stack), Mover(stack, meeting)
     before = await inspector.snapshot(meeting)
-    for person in people:
-        await person.page.evaluate(_WATCH)
+    await watch(*people)
     await asyncio.sleep(2)
     home, moving = await mover.begin()
     took = await until(mover.ended, "the move is over", 20)
@@ -126,12 +72,12 @@ async def test_our_client_crosses_to_another_node_with_no_gap_of_2_s_and_nobody_
     assert [p.id for p in after.participants] == [p.id for p in before.participants]
     assert not {p.id for p in before.producers} & {p.id for p in after.producers}
     for person in people:
-        gaps, silence, most = await watched(person)
-        print(f"moved in {took:.1f} s; pictures {gaps}, sound {silence:.0f}; {most}")
-        assert len(gaps) == 1
-        assert max(gaps.values()) <= GAP_MS
-        assert silence <= GAP_MS
-        assert most == {"videos": 1, "tiles": 0, "sounds": 1}
+        seen = await gaps(person)
+        print(f"moved in {took:.1f} s; {seen}")
+        assert seen.people == 1
+        assert seen.pictures <= GAP_S
+        assert seen.sound <= GAP_S
+        assert (seen.videos, seen.tiles_twice, seen.sounds) == (1, 0, 1)
         assert await person.joined()
     await mover.close()
     await inspector.close()

@@ -88,6 +88,17 @@ class Installed:
         status: dict[str, Any] = self.get("meeting", "standup").get("status", {})
         return status
 
+    def all_ready(self) -> bool:
+        """Whether Kubernetes takes the node and all pods of the release for ready."""
+        nodes = self.cluster.get("nodes")["items"]
+        pods = self.cluster.get("pods", "-n", RELEASE)["items"]
+        return all(
+            condition["status"] == "True"
+            for each in (*nodes, *pods)
+            for condition in each["status"]["conditions"]
+            if condition["type"] == "Ready"
+        )
+
     @contextmanager
     def door(self) -> Iterator[None]:
         """`URL` leads to signaling, in the cluster's network."""

@@ -171,6 +171,8 @@ async def test_joins_work_while_the_api_server_is_away(
     pictures, _, _ = await all_gaps(people)
     print(f"API server away for 60 s: pictures {pictures:.2f} s")
     await until(lambda: installed.meeting().get("participants") == 2, "the status is right again")
+    # a Kubernetes node that was not heard of for 40 s counts as lost, and its pods as not ready
+    await until(installed.all_ready, "Kubernetes has found its node again", 120)
 
 
 async def test_no_occupied_pod_is_lost_when_the_operator_dies_in_a_scale_down(

@@ -29,7 +29,10 @@ _WATCH = """
       most.videos = Math.max(most.videos, videos.length);
       if (videos[0]) watch(videos[0], tile.dataset.userId);
     }
-  }, 20);
+    const playing = [...document.querySelectorAll('audio')].filter(({ srcObject }) =>
+      srcObject?.getAudioTracks().some((track) => track.readyState === 'live'));
+    most.sounds = Math.max(most.sounds, playing.length);
+  }, 10);
   setInterval(async () => {
     const at = performance.now();
     let more = false;
@@ -61,8 +64,19 @@ class Gaps:
     """Of whoever was worst."""
     sound: float
     """Without any sound at all."""
-    twice: int
-    """Tiles that somebody had beyond one, at most; and the same of pictures in a tile."""
+    people: int
+    """Whose pictures were seen."""
+    tiles_twice: int
+    """Tiles that somebody had beyond one, at most."""
+    videos: int
+    """Pictures in one tile, at most."""
+    sounds: int
+    """People whose sound played at a time, at most."""
+
+    @property
+    def twice(self) -> int:
+        """How often anybody was there beyond once, in tiles and pictures."""
+        return self.tiles_twice + max(0, self.videos - 1)
 
 
 async def watch(*people: Person) -> None:
@@ -80,7 +94,10 @@ async def gaps(person: Person) -> Gaps:
     return Gaps(
         pictures=max(pictures, default=float("inf")),
         sound=_longest(seen["sounds"], now),
-        twice=most["tiles"] + max(0, most["videos"] - 1),
+        people=len(pictures),
+        tiles_twice=most["tiles"],
+        videos=most["videos"],
+        sounds=most["sounds"],
     )
 
 
