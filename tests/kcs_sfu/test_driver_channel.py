@@ -24,7 +24,13 @@ from kcs_sfu.mediasoup import (
     WorkerSettings,
     WorkerStartError,
 )
-from kcs_sfu.mediasoup.events import Closed, Died
+from kcs_sfu.mediasoup.encode import _encode, build, encode_notification
+from kcs_sfu.mediasoup.events import Closed, Died, ProducerScoreChange
+from kcs_sfu.mediasoup.fbs.Message.Body import Body as MessageBody
+from kcs_sfu.mediasoup.fbs.Notification.Body import Body as NotificationBody
+from kcs_sfu.mediasoup.fbs.Notification.Event import Event
+from kcs_sfu.mediasoup.fbs.Producer.ScoreNotification import ScoreNotificationT
+from kcs_sfu.mediasoup.fbs.Response.Response import ResponseT
 from kcs_sfu.mediasoup.rtp_parameters import RtpParameters
 from kcs_sfu.mediasoup.transport_types import ListenInfo
 
@@ -122,6 +128,40 @@ async def test_a_cancelled_caller_leaves_the_channel_sound_for_the_others(router
     results = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
     assert all(isinstance(r, dict) and r["id"] == router.id for r in results[1::2])
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_an_event_read_soon_after_an_answer_waits_until_those_who_asked_have_gone_on(
+    worker: Worker, router: Router, audio_parameters: RtpParameters, turns: int
+) -> None:
+    transport = await router.create_plain_transport(listen_info=LISTEN)
+    producer = await transport.produce(kind="audio", rtp_parameters=audio_parameters)
+    channel, seen = router._channel, list[str]()
+    producer.on(ProducerScoreChange, lambda _: seen.append("event"))
+
+    async def ask() -> None:
+        await asyncio.gather(asyncio.ensure_future(producer.pause()))
+        seen.append("answer")
+
+    os.kill(worker.pid, signal.SIGSTOP)  # the test answers in its place
+    try:
+        asking = asyncio.ensure_future(ask())
+        await asyncio.sleep(0.01)
+        answer = build(ResponseT, id=channel._next_id, accepted=True)
+        channel.feed(_encode(MessageBody.Response, answer))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        score = build(ScoreNotificationT, scores=[])
+        channel.feed(
+            encode_notification(
+                Event.PRODUCER_SCORE, producer.id, NotificationBody.Producer_ScoreNotification, score
+            )
+        )
+        await asking
+        await asyncio.sleep(0.01)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert seen == ["answer", "event"]
 
 
 async def test_a_call_on_a_closed_object_fails_by_itself_and_sends_nothing(
