@@ -151,12 +151,9 @@ async def test_an_event_read_soon_after_an_answer_waits_until_those_who_asked_ha
         channel.feed(_encode(MessageBody.Response, answer))
         for _ in range(turns):
             await asyncio.sleep(0)
-        score = build(ScoreNotificationT, scores=[])
-        channel.feed(
-            encode_notification(
-                Event.PRODUCER_SCORE, producer.id, NotificationBody.Producer_ScoreNotification, score
-            )
-        )
+        body = build(ScoreNotificationT, scores=[])
+        kind = NotificationBody.Producer_ScoreNotification
+        channel.feed(encode_notification(Event.PRODUCER_SCORE, producer.id, kind, body))
         await asking
         await asyncio.sleep(0.01)
     finally:

@@ -2,8 +2,8 @@
 
 Each message is a flatbuffer (`message.fbs`) behind its length in 4 bytes. Requests of one loop
 iteration leave in one send. The worker answers in order, and a notification may refer to what the
-answer before it created: so a notification that arrives with an answer or right after it waits until
-the task that asked has run (mediasoup's issue 510), and whoever waits for that task.
+answer before it created: so a notification that arrives with an answer, or right after it, waits
+until the task that asked has run (mediasoup's issue 510), and whoever waits for that task.
 
 Nothing is left hanging: every request ends in an answer, RequestTimeout, or the error that the
 channel was closed with. A caller that is cancelled only stops waiting; the late answer is ignored.
