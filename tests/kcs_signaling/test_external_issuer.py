@@ -244,7 +244,7 @@ def test_a_missing_file_is_said_by_its_setting(tmp_path: Path) -> None:
 def test_the_settings_come_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    values = settings_of(tmp_path / "key").model_dump(mode="json")
+    values = settings_of(tmp_path / "key").model_dump(mode="json", exclude_none=True)
     for name, value in values.items():
         monkeypatch.setenv(f"KCS_AUTH__EXTERNAL__{name.upper()}", value)
     monkeypatch.setenv("KCS_AUTH__KEY_FILE", "/key")

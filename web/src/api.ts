@@ -8,15 +8,22 @@ import type { types } from 'mediasoup-client';
 export interface ServiceConfig {
   /** Whether anybody may sign in with a name alone (a development setting). */
   dev_login: boolean;
+  /** Whether people sign in with a password. */
+  local_accounts: boolean;
+  /** Whether people sign in with an identity provider. */
+  external_login: boolean;
   /** What the installation calls itself. */
   name: string;
 }
 
-export interface Tokens {
+export interface AccessToken {
   access_token: string;
-  refresh_token: string;
-  /** Seconds for which the access token is good. */
+  /** Seconds for which it is good. */
   expires_in: number;
+}
+
+export interface Tokens extends AccessToken {
+  refresh_token: string;
 }
 
 export interface Meeting {
@@ -42,6 +49,8 @@ export class ApiError extends Error {
     readonly code: string,
     readonly status: number,
     message: string,
+    /** Seconds after which trying again makes sense, where the server said so. */
+    readonly retryAfter?: number,
   ) {
     super(message);
     this.name = 'ApiError';
@@ -61,6 +70,11 @@ export const api = {
     }),
   refresh: (refreshToken: string) =>
     call<Tokens>('POST', 'auth/refresh', { body: { refresh_token: refreshToken } }),
+  /** From here on the browser has a session, in a cookie that we cannot read. */
+  signIn: (login: string, password: string) =>
+    call<AccessToken>('POST', 'auth/session', { body: { login, password } }),
+  sessionToken: () => call<AccessToken>('POST', 'auth/session/refresh'),
+  signOut: () => call<object>('DELETE', 'auth/session'),
   meeting: (bearer: string, id: string) =>
     call<Meeting>('GET', `meetings/${encodeURIComponent(id)}`, { bearer }),
   /** Needs no token: it is the same for every meeting. */
@@ -92,5 +106,7 @@ async function call<T>(method: string, path: string, options: CallOptions = {}):
   const data = await response.json().catch(() => ({}));
   if (response.ok) return data as T;
   const code = response.status >= 500 ? 'UNAVAILABLE' : `HTTP_${response.status}`;
-  throw new ApiError(data.code ?? code, response.status, data.detail ?? response.statusText);
+  const retryAfter = Number(response.headers.get('Retry-After')) || undefined;
+  const message = data.detail ?? response.statusText;
+  throw new ApiError(data.code ?? code, response.status, message, retryAfter);
 }

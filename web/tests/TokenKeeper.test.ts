@@ -1,13 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Credentials, expiryOf } from '../src/meeting/Credentials';
 import { TokenKeeper } from '../src/meeting/TokenKeeper';
+import { lasting } from './support';
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
-
-/** A token that ends so many seconds from now. */
-const lasting = (seconds: number) =>
-  `h.${btoa(JSON.stringify({ exp: Math.floor(Date.now() / 1000) + seconds }))}.s`;
 
 describe('the keeper of a token', () => {
   it('hands a longer one over before the present one ends, again and again', async () => {
@@ -60,17 +56,5 @@ describe('the keeper of a token', () => {
     keeper.follow(lasting(10));
     await vi.advanceTimersByTimeAsync(3_600_000);
     expect(asked).toHaveLength(1);
-  });
-});
-
-describe('credentials', () => {
-  it('know a token that lasts longer than the present one, and no shorter one', async () => {
-    const credentials = new Credentials();
-    credentials.setResumeToken('m', lasting(500));
-    expect(await credentials.longerThan('m', lasting(100))).toSatisfy(
-      (token: string) => expiryOf(token) > Date.now() + 400_000,
-    );
-    expect(await credentials.longerThan('m', lasting(900))).toBeNull();
-    expect(await credentials.longerThan('other', lasting(1))).toBeNull();
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { loudness } from '../src/meeting/AudioLevel';
-import { claimsOf } from '../src/meeting/Credentials';
 import { encodingOf, layerFor } from '../src/meeting/encodings';
 import {
   closedProblem,
@@ -11,6 +10,7 @@ import {
   refusal,
   withReason,
 } from '../src/meeting/errors';
+import { claimsOf } from '../src/meeting/tokens';
 import { readMeetingLink } from '../src/ui/meetingLink';
 import { invitedText } from '../src/ui/panels/AddPeople';
 import { initials } from '../src/ui/stage/Tile';

@@ -89,6 +89,12 @@ export const SETTINGS: SettingsView = {
   locked: false,
 };
 
+/** A token that ends so many seconds from now. */
+export function lasting(seconds: number, claims: object = {}): string {
+  const exp = Math.floor(Date.now() / 1000) + seconds;
+  return `h.${btoa(JSON.stringify({ ...claims, exp }))}.s`;
+}
+
 /** Joined as Ann, with Ben. */
 export function joined(patch: Partial<RoomJoined> = {}): RoomJoined {
   return {

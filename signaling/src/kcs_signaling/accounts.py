@@ -1,8 +1,9 @@
 """Local accounts, for installations without an identity provider: passwords by argon2.
 
 `python -m kcs_signaling.accounts add ada --name "Ada Lovelace" --email ada@example.org` makes one,
-`... password ada` sets another password. Both read the database's address from `KCS_SQL__URL`, as
-the service does, and the password from the terminal, or a line of standard input.
+`... password ada` sets another password and ends their logins. Both read the database's address
+from `KCS_SQL__URL`, as the service does, and the password from the terminal, or a line of standard
+input.
 """
 
 import argparse
@@ -127,6 +128,7 @@ async def _run_command(options: argparse.Namespace) -> None:
     async with open_records(_Environment().sql.url.get_secret_value()) as records:
         if options.command == "password":
             await set_password(records, user_id, password_hash)
+            await records.refresh_tokens.revoke_all(user_id)
             return
         account = Account(
             user_id=user_id,
@@ -159,7 +161,7 @@ def _options() -> argparse.Namespace:
     new.add_argument("--name", help="how others see them; left out: the user id")
     new.add_argument("--email", help="to log in with, beside the user id")
     new.add_argument("--campus-id", default="")
-    commands.add_parser("password", help="sets another password").add_argument("user_id")
+    commands.add_parser("password", help="sets another one, ends logins").add_argument("user_id")
     return parser.parse_args()
 
 

@@ -72,6 +72,25 @@ def _network(value: object) -> IPv4Network | IPv6Network:
 Algorithm = Literal["EdDSA", "ES256", "RS256"]
 
 
+class ExternalLoginSettings(_Group):
+    """How people sign in with it on the page: OpenID Connect's authorization code flow with PKCE.
+
+    Our client there has the redirect URI `<KCS_HTTP__PUBLIC_URL>/api/v1/auth/external/callback`.
+    The access tokens that it gets are such as `KCS_AUTH__EXTERNAL__*` describes.
+    """
+
+    client_id: str = Field(min_length=1)
+    """The name of our client there."""
+    client_secret: SecretStr | None = None
+    """Its secret; None for a public client, which needs none."""
+    authorize_url: str = Field(pattern=r"^https?://[^\s#]+$")
+    """Its authorization endpoint, where browsers go."""
+    token_url: str = Field(pattern=r"^https?://[^\s#]+$")
+    """Its token endpoint, which signaling asks."""
+    scope: str = "openid profile email"
+    """What is asked for."""
+
+
 class ExternalIssuerSettings(_Group):
     """An identity provider whose tokens are access tokens here: it says who people are.
 
@@ -88,6 +107,8 @@ class ExternalIssuerSettings(_Group):
     """`kid` of that key."""
     algorithm: Algorithm
     """The one algorithm that it signs with."""
+    login: ExternalLoginSettings | None = None
+    """How people sign in with it on the page; None: only programs bring its tokens."""
 
 
 class AuthSettings(_Group):
@@ -104,7 +125,8 @@ class AuthSettings(_Group):
     dev_login: bool = False
     """Lets `POST /api/v1/auth/token` give tokens to anybody: for `make run` alone."""
     local_accounts: bool = False
-    """Lets people log in with the passwords of `python -m kcs_signaling.accounts add`."""
+    """Lets people sign in, on the page and by REST, with the passwords of
+    `python -m kcs_signaling.accounts add`."""
     external: ExternalIssuerSettings | None = None
     """An identity provider; None: nobody else's tokens are taken."""
 

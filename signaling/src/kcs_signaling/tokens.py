@@ -7,6 +7,8 @@ All are JWTs signed with Ed25519 (RFC 7519, RFC 8037), told apart by the claim `
   meeting links and is what a client resumes with.
 - `refresh`: good for one exchange; its own audience, so that it opens nothing else. Which one of
   a login is the newest is on record (`records.refresh_tokens`).
+- `session`: of a browser that is signed in, in a cookie (`http.sessions`); its own audience. What
+  is on record of it stays the same while it lasts.
 
 Access tokens may also come from one issuer from outside (`issuers`), told apart by its `kid`.
 """
@@ -43,6 +45,7 @@ from kcs_signaling.ports import Meeting
 
 AUDIENCE = "kcs-meetings"
 REFRESH_AUDIENCE = "kcs-meetings-refresh"
+SESSION_AUDIENCE = "kcs-meetings-session"
 MAX_TOKEN_LENGTH = 4096
 """Longer texts are refused before anything in them is read."""
 
@@ -79,7 +82,7 @@ class User(Contract):
 
 
 class RefreshClaims(Contract):
-    """What a refresh token says."""
+    """What a refresh token says, or a session."""
 
     user: User
     family: str
@@ -87,6 +90,8 @@ class RefreshClaims(Contract):
     jti: str
     expires_at: float
     """Unix time, in s."""
+    outside: bool = False
+    """Whether it is a session of somebody whom another issuer knows."""
 
 
 class _Someone(BaseModel):
@@ -120,9 +125,17 @@ class _MeetingClaims(_Claims):
     admitted: bool = False
 
 
-class _RefreshClaims(_Claims):
-    typ: Literal["refresh"]
+class _LoginClaims(_Claims):
     family: str = Field(min_length=1, max_length=64)
+
+
+class _RefreshClaims(_LoginClaims):
+    typ: Literal["refresh"]
+
+
+class _SessionClaims(_LoginClaims):
+    typ: Literal["session"]
+    outside: bool = False
 
 
 def _clean(text: object) -> object:
@@ -147,6 +160,7 @@ class _OutsideClaims(_Someone):
 _EnteringClaims = Annotated[_AccessClaims | _MeetingClaims, Field(discriminator="typ")]
 _ENTERING: TypeAdapter[_AccessClaims | _MeetingClaims] = TypeAdapter(_EnteringClaims)
 _REFRESHING: TypeAdapter[_RefreshClaims] = TypeAdapter(_RefreshClaims)
+_SESSION: TypeAdapter[_SessionClaims] = TypeAdapter(_SessionClaims)
 _OUTSIDE: TypeAdapter[_OutsideClaims] = TypeAdapter(_OutsideClaims)
 _C = TypeVar("_C", bound=_Someone)
 
@@ -213,12 +227,21 @@ class Tokens:
 
     def refresh(self, person: Person, *, family: str | None = None) -> tuple[str, RefreshClaims]:
         """A refresh token and what it says; without `family` it begins a new login."""
-        family = family or secrets.token_urlsafe(16)
-        jti, expires_at = secrets.token_urlsafe(24), self._now() + self.refresh_seconds
-        text = self._sign("refresh", REFRESH_AUDIENCE, person, expires_at, jti=jti, family=family)
-        return text, RefreshClaims(
-            user=_user(person), family=family, jti=jti, expires_at=float(int(expires_at))
-        )
+        login = self._login(person, family or secrets.token_urlsafe(16))
+        return self._of_login("refresh", REFRESH_AUDIENCE, login), login
+
+    def session(self, person: Person, *, outside: bool = False) -> tuple[str, RefreshClaims]:
+        """A session, valid for `refresh_seconds`, and what it says."""
+        login = self._login(person, secrets.token_urlsafe(16))
+        login = login.model_copy(update={"outside": outside})
+        return self._of_login("session", SESSION_AUDIENCE, login), login
+
+    def continued(self, session: RefreshClaims) -> tuple[str, RefreshClaims]:
+        """The same session, valid for as long as a new one; the older text stays good until its own
+        end. One from outside ends when it would: then its issuer is asked again."""
+        later = self._login(session.user, session.family, session.jti)
+        login = session if session.outside else later
+        return self._of_login("session", SESSION_AUDIENCE, login), login
 
     def verify(self, text: str, audience: str = AUDIENCE) -> Identity:
         """The bearer of an access or meeting token.
@@ -236,8 +259,29 @@ class Tokens:
         Raises:
             BadToken: it is no refresh token, or has expired.
         """
-        c = self._open(text, self._ourselves(REFRESH_AUDIENCE), _REFRESHING)
-        return RefreshClaims(user=_user(c), family=c.family, jti=c.jti, expires_at=c.exp)
+        return _login(self._open(text, self._ourselves(REFRESH_AUDIENCE), _REFRESHING))
+
+    def verify_session(self, text: str) -> RefreshClaims:
+        """What a session says; whether it was ended is on record.
+
+        Raises:
+            BadToken: it is no session, or has expired.
+        """
+        return _login(self._open(text, self._ourselves(SESSION_AUDIENCE), _SESSION))
+
+    def _login(self, person: Person, family: str, jti: str | None = None) -> RefreshClaims:
+        return RefreshClaims(
+            user=_user(person),
+            family=family,
+            jti=jti or secrets.token_urlsafe(24),
+            expires_at=float(int(self._now() + self.refresh_seconds)),
+        )
+
+    def _of_login(self, typ: str, audience: str, login: RefreshClaims) -> str:
+        more: dict[str, Any] = {"jti": login.jti, "family": login.family}
+        if login.outside:
+            more["outside"] = True
+        return self._sign(typ, audience, login.user, login.expires_at, **more)
 
     def _sign(self, typ: str, audience: str, person: Person, expires_at: float, **more: Any) -> str:
         claims: dict[str, Any] = {
@@ -312,6 +356,16 @@ def _kid(text: str) -> str:
 def _invalid(error: Exception) -> BadToken:
     """Raised without its cause, whose text may quote the token."""
     return BadToken(f"the token is not valid ({type(error).__name__})")
+
+
+def _login(claims: _LoginClaims) -> RefreshClaims:
+    return RefreshClaims(
+        user=_user(claims),
+        family=claims.family,
+        jti=claims.jti,
+        expires_at=claims.exp,
+        outside=isinstance(claims, _SessionClaims) and claims.outside,
+    )
 
 
 def _identity(claims: _Someone) -> Identity:

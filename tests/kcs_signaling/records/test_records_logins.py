@@ -40,6 +40,30 @@ async def test_a_revoked_login_rotates_no_more_and_others_stay(
     assert await records.refresh_tokens.rotate(other, new)
 
 
+async def test_a_session_lasts_longer_each_time_until_it_is_ended(
+    records: Records, now: float
+) -> None:
+    _, begun = TOKENS.session(ADA)
+    await records.refresh_tokens.begin(begun, now=now)
+    later = begun.model_copy(update={"expires_at": begun.expires_at + 3600})
+    for each in (later, begun, later):  # of two tabs at once, either may be the last
+        assert await records.refresh_tokens.extend(each)
+    await records.refresh_tokens.begin(TOKENS.session(ADA)[1], now=begun.expires_at + 60)
+    assert await records.refresh_tokens.extend(later)
+    assert not await records.refresh_tokens.extend(later.model_copy(update={"jti": "another"}))
+    assert await records.refresh_tokens.revoke(begun.family)
+    assert not await records.refresh_tokens.extend(later)
+
+
+async def test_all_logins_of_one_person_end_at_once(records: Records, now: float) -> None:
+    bob = User(user_id=UserId("bob"), user_name="Bob")
+    sessions = [TOKENS.session(each)[1] for each in (ADA, ADA, bob)]
+    for each in sessions:
+        await records.refresh_tokens.begin(each, now=now)
+    await records.refresh_tokens.revoke_all(ADA.user_id)
+    assert [await records.refresh_tokens.extend(each) for each in sessions] == [False, False, True]
+
+
 async def test_tokens_are_stored_as_hashes_and_expired_logins_are_forgotten(
     records: Records, now: float
 ) -> None:

@@ -19,6 +19,7 @@ from kcs_signaling.keys import create_key
 from kcs_signaling.services import Services, open_services
 from kcs_signaling.settings import (
     AuthSettings,
+    ExternalIssuerSettings,
     HttpSettings,
     InternalSettings,
     LimitSettings,
@@ -96,6 +97,7 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
         limits: LimitSettings | None = None,
         internal: InternalSettings | None = None,
         proxies: tuple[str, ...] = (),
+        external: ExternalIssuerSettings | None = None,
         sql: str = f"sqlite+aiosqlite:///{tmp_path}/records.sqlite",
     ) -> AsyncIterator[Rest]:
         settings = Settings(
@@ -106,7 +108,10 @@ def start_rest(redis_url: str, tmp_path: Path) -> StartRest:
                 trusted_proxies=proxies,
             ),
             auth=AuthSettings(
-                key_file=tmp_path / "key.pem", dev_login=dev_login, local_accounts=local_accounts
+                key_file=tmp_path / "key.pem",
+                dev_login=dev_login,
+                local_accounts=local_accounts,
+                external=external,
             ),
             mail=mail or MailSettings(),
             limits=limits or LimitSettings(),

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from kcs_contracts.limits import Limit
 from kcs_contracts.rooms import Role
-from kcs_signaling.http import auth, me, meetings
+from kcs_signaling.http import auth, me, meetings, needs
 from kcs_signaling.service import inviting
 from kcs_signaling.settings import LimitSettings
 
@@ -117,6 +117,28 @@ async def test_making_meetings_is_limited_for_each_user(
     assert len(listed.json["items"]) == 3
 
 
+async def test_what_a_host_changes_is_limited_all_together(
+    rest: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "CHANGES", FEW)
+    meeting, ada = await rest.meeting(), rest.access(rest.ada)
+    path = f"/api/v1/meetings/{meeting['id']}"
+    guest = {"display_name": "Guest"}
+    rename = {"json": {"display_name": "Renamed"}, "headers": {"If-Match": "*"}}
+    assert (await rest.call("POST", f"{path}/tokens", token=ada, json=guest)).status == 201
+    assert (await rest.call("PATCH", path, token=ada, **rename)).status == 200
+    assert (await rest.call("POST", f"{path}/end", token=ada)).status == 200
+    for method, where, body in (
+        ("POST", f"{path}/tokens", {"json": guest}),
+        ("PATCH", path, rename),
+        ("PUT", f"{path}/debug", {"json": {"enabled": False}}),
+        ("POST", f"{path}/end", {}),
+        ("DELETE", path, {}),
+    ):
+        assert_limited(await rest.call(method, where, token=ada, **body), FEW)
+    assert (await rest.call("GET", path, token=ada)).status == 200
+
+
 async def test_invitations_are_limited_for_a_host_whichever_token_makes_them(
     rest: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +216,14 @@ async def test_the_document_tells_of_every_limit(rest: Any) -> None:
     assert limited == {
         ("post", "/api/v1/auth/token"),
         ("post", "/api/v1/auth/refresh"),
+        ("post", "/api/v1/auth/session"),
+        ("post", "/api/v1/auth/session/refresh"),
         ("post", "/api/v1/meetings"),
+        ("patch", "/api/v1/meetings/{meeting_id}"),
+        ("delete", "/api/v1/meetings/{meeting_id}"),
+        ("post", "/api/v1/meetings/{meeting_id}/end"),
+        ("post", "/api/v1/meetings/{meeting_id}/tokens"),
+        ("put", "/api/v1/meetings/{meeting_id}/debug"),
         ("post", "/api/v1/meetings/{meeting_id}/invitations"),
         ("delete", "/api/v1/meetings/{meeting_id}/chat/{message_id}"),
         ("get", "/api/v1/me/export"),

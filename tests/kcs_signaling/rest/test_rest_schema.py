@@ -33,6 +33,9 @@ OPERATIONS = [
     ("post", "/api/v1/auth/token"),
     ("post", "/api/v1/auth/refresh"),
     ("post", "/api/v1/auth/logout"),
+    ("post", "/api/v1/auth/session"),
+    ("post", "/api/v1/auth/session/refresh"),
+    ("delete", "/api/v1/auth/session"),
     ("get", "/api/v1/meetings"),
     ("post", "/api/v1/meetings"),
     ("get", MEETING),
@@ -64,18 +67,20 @@ OPERATIONS = [
     ("get", "/metrics"),
 ]
 TAKES_ANYTHING = {
-    "/.well-known/jwks.json",
-    "/meeting/{meeting_id}/webrtc-config",
-    "/api/v1/config",
-    "/healthz",
-    "/readyz",
-    "/metrics",
+    ("post", "/api/v1/auth/session/refresh"),
+    ("delete", "/api/v1/auth/session"),
+    ("get", "/.well-known/jwks.json"),
+    ("get", "/meeting/{meeting_id}/webrtc-config"),
+    ("get", "/api/v1/config"),
+    ("get", "/healthz"),
+    ("get", "/readyz"),
+    ("get", "/metrics"),
 }
 """Nothing can be wrong with a request to these."""
 CASES = [(method, path, GenerationMode.POSITIVE) for method, path in OPERATIONS] + [
     (method, path, GenerationMode.NEGATIVE)
     for method, path in OPERATIONS
-    if path not in TAKES_ANYTHING
+    if (method, path) not in TAKES_ANYTHING
 ]
 
 

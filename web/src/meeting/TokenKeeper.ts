@@ -1,5 +1,5 @@
 /** Keeps the socket's token good: hands a newer one over before the present one ends. */
-import { expiryOf } from './Credentials';
+import { expiryOf } from './tokens';
 
 /** So long before the end; an account's token is renewed in its last minute. */
 const BEFORE_MS = 45_000;

@@ -76,6 +76,10 @@ const PROBLEMS: Record<string, Omit<Problem, 'code'>> = {
     title: 'An invitation is needed',
     advice: 'Open the meeting by the link in your invitation.',
   },
+  SIGN_IN: {
+    title: 'Sign in first',
+    advice: 'You are not signed in, or not any more.',
+  },
   NO_CAPACITY: {
     title: 'All media servers are busy',
     advice: 'There is no room for another meeting at this moment. Try again in a minute.',
@@ -173,6 +177,28 @@ export function refusal(error: unknown): string {
     return `That was a bit fast. Try again in ${seconds} s.`;
   }
   return REFUSALS[code] ?? 'The service did not answer. Try again in a moment.';
+}
+
+/** One sentence for a password that did not sign anybody in. */
+export function signInRefusal(error: unknown): string {
+  const { code, status } = error as { code?: string; status?: number };
+  if (code === 'RATE_LIMIT_EXCEEDED') return 'There were too many tries. Wait, then try again.';
+  if (status === 401 || status === 422) {
+    return 'No account has that name and that password. Check both, then try again.';
+  }
+  if (status === 403) return 'Nobody signs in with a password here any more. Reload the page.';
+  return 'The service does not answer. Try again in a moment.';
+}
+
+const RETURNS: Record<string, string> = {
+  away: 'Your organisation’s sign-in does not answer. Try again in a moment.',
+  late: 'That took too long. Try again.',
+  refused: 'Your organisation’s sign-in did not let you in. Try again, or ask for help there.',
+};
+
+/** One sentence for who comes back from the identity provider and is not signed in. */
+export function returnProblem(how: string | null): string {
+  return how === null || how === 'done' ? '' : (RETURNS[how] ?? '');
 }
 
 /** Whether waiting and trying again by ourselves may help. */

@@ -1,31 +1,42 @@
 /** The first page: start a meeting, or enter one by its code or link. */
 import { type FormEvent, useState } from 'react';
 import { api } from '../api';
-import type { Credentials } from '../meeting/Credentials';
+import { type Credentials, canSignIn } from '../meeting/Credentials';
 import { codeOf, problemOf } from '../meeting/errors';
+import { AccountBar } from './AccountBar';
+import { useConfig } from './hooks';
 import icon from './icon.svg';
 import { Icon } from './icons';
 import { Mosaic } from './Mosaic';
 import { meetingPath, readMeetingLink } from './meetingLink';
+import { SignInPage } from './SignInPage';
 
 interface Props {
   credentials: Credentials;
+  /** Why nobody is signed in, who came to be; may be empty. */
+  problem: string;
   go(path: string): void;
 }
 
-export function Landing({ credentials, go }: Props) {
+export function Landing({ credentials, problem: cameBackWith, go }: Props) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState('');
   const [text, setText] = useState('');
+  const [signingIn, setSigningIn] = useState<'to start' | 'by itself' | 'again' | null>(
+    cameBackWith ? 'again' : null,
+  );
+
+  const config = useConfig(credentials);
 
   const start = async () => {
     setBusy(true);
     setProblem('');
     try {
-      const meeting = await api.createMeeting(await credentials.account());
+      const meeting = await api.createMeeting(await credentials.access());
       go(meetingPath(meeting.id));
     } catch (error) {
       setBusy(false);
+      if (codeOf(error) === 'SIGN_IN') return setSigningIn('to start');
       setProblem(
         codeOf(error) === 'NO_INVITATION'
           ? 'Meetings are started by invitation here. Open the link that you were sent.'
@@ -33,6 +44,7 @@ export function Landing({ credentials, go }: Props) {
       );
     }
   };
+  const signIn = () => setSigningIn('by itself');
   const enter = (event: FormEvent) => {
     event.preventDefault();
     const link = readMeetingLink(text);
@@ -42,11 +54,30 @@ export function Landing({ credentials, go }: Props) {
     go(meetingPath(link.meetingId));
   };
 
+  if (signingIn) {
+    const signedIn = () => {
+      setSigningIn(null);
+      if (signingIn === 'to start') void start();
+    };
+    return (
+      <SignInPage
+        credentials={credentials}
+        problem={signingIn === 'again' ? cameBackWith : ''}
+        purpose={signingIn === 'to start' ? 'to start a meeting' : ''}
+        onSignedIn={signedIn}
+        onBack={() => setSigningIn(null)}
+      />
+    );
+  }
   return (
     <div className="landing">
       <header className="brand">
         <img src={icon} alt="" width="32" height="32" />
         <span>KCS Meetings</span>
+        <AccountBar
+          account={credentials.account}
+          onSignIn={config && canSignIn(config) ? signIn : undefined}
+        />
       </header>
       <main className="landing-main">
         <section className="landing-words">

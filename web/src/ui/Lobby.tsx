@@ -1,6 +1,8 @@
 /** Before joining: how one will look and sound, the devices, and a name. */
 import { type FormEvent, useState } from 'react';
+import type { Account } from '../meeting/Account';
 import type { LocalMedia } from '../meeting/LocalMedia';
+import { AccountBar } from './AccountBar';
 import { DevicePickers } from './dialogs/DevicePickers';
 import { useShortcuts, useStore, useTrack } from './hooks';
 import icon from './icon.svg';
@@ -13,10 +15,14 @@ interface Props {
   meetingId: string;
   title: string;
   defaultName: string;
+  /** Whom one would join as; null: as who was invited. */
+  account: Account | null;
+  onSignedOut(): void;
   onJoin(name: string): void;
 }
 
-export function Lobby({ local, meetingId, title, defaultName, onJoin }: Props) {
+export function Lobby(props: Props) {
+  const { local, meetingId, title, defaultName, account, onSignedOut, onJoin } = props;
   const { audio, video } = useStore(local);
   const [name, setName] = useState(defaultName);
   const [muted, setMuted] = useState(false);
@@ -41,6 +47,7 @@ export function Lobby({ local, meetingId, title, defaultName, onJoin }: Props) {
           <img src={icon} alt="" width="28" height="28" />
           <span>KCS Meetings</span>
         </a>
+        {account && <AccountBar account={account} onSignedOut={onSignedOut} />}
       </header>
       <main className="lobby-main">
         <section className="preview" aria-label="Your camera and microphone">

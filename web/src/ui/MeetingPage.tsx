@@ -3,7 +3,6 @@
  *
  * `?name=Ann` fills in a name, `&join=1` joins at once, `audio=0` and `video=0` start with them
  * off; `relay=1` sends media through a TURN server, even where a direct way seems to exist.
- * `#token=` brings an invitation, and is taken out of the address at once.
  */
 import { useEffect, useState } from 'react';
 import { api } from '../api';
@@ -23,10 +22,12 @@ const NAME_KEY = 'kcs.name';
 interface Props {
   meetingId: string;
   credentials: Credentials;
+  /** Nobody is signed in any more. */
+  onSignedOut(): void;
   go(path: string): void;
 }
 
-export function MeetingPage({ meetingId, credentials, go }: Props) {
+export function MeetingPage({ meetingId, credentials, onSignedOut, go }: Props) {
   const [{ client, local, mediaDevice, wishes }] = useState(() => open(meetingId, credentials));
   const [name, setName] = useState(wishes.name);
   const [unknown, setUnknown] = useState<Problem | null>(null);
@@ -64,6 +65,11 @@ export function MeetingPage({ meetingId, credentials, go }: Props) {
     };
   }, [title]);
 
+  const signedOut = (unknown ?? problem)?.code === 'SIGN_IN';
+  useEffect(() => {
+    if (signedOut) onSignedOut();
+  }, [signedOut, onSignedOut]);
+
   const again = (at: 'lobby' | 'room') => {
     setUnknown(null);
     void local.start({ audio: true, video: true });
@@ -79,14 +85,19 @@ export function MeetingPage({ meetingId, credentials, go }: Props) {
   if (phase === 'waiting') return <WaitingPage client={client} local={local} />;
   if (phase !== 'lobby') return <Room client={client} local={local} name={name} />;
   return (
-    <Lobby local={local} meetingId={meetingId} title={title} defaultName={name} onJoin={join} />
+    <Lobby
+      local={local}
+      meetingId={meetingId}
+      title={title}
+      defaultName={name}
+      account={credentials.isInvited(meetingId) ? null : credentials.account}
+      onSignedOut={onSignedOut}
+      onJoin={join}
+    />
   );
 }
 
 function open(meetingId: string, credentials: Credentials) {
-  const token = new URLSearchParams(location.hash.slice(1)).get('token');
-  if (token) credentials.rememberInvitation(meetingId, token);
-  if (location.hash) history.replaceState(null, '', location.pathname + location.search);
   const query = new URLSearchParams(location.search);
   const local = new LocalMedia();
   const mediaDevice = new MediaDevice();
@@ -99,7 +110,7 @@ function open(meetingId: string, credentials: Credentials) {
     wishes: {
       name:
         query.get('name') ||
-        credentials.invitedName(meetingId) ||
+        credentials.knownName(meetingId) ||
         localStorage.getItem(NAME_KEY) ||
         '',
       join: query.get('join') === '1',

@@ -7,6 +7,8 @@ import {
   useState,
   useSyncExternalStore,
 } from 'react';
+import type { ServiceConfig } from '../api';
+import type { Credentials } from '../meeting/Credentials';
 import type { Store } from '../meeting/Store';
 
 export function useStore<T>(store: Store<T>): T {
@@ -16,6 +18,16 @@ export function useStore<T>(store: Store<T>): T {
 /** A part of a store: renders again only when that part changes. */
 export function useSelected<T, S>(store: Store<T>, select: (value: T) => S): S {
   return useSyncExternalStore(store.subscribe, () => select(store.get()));
+}
+
+/** What the service offers; null until it has said so. */
+export function useConfig(credentials: Credentials): ServiceConfig | null {
+  const [config, setConfig] = useState<ServiceConfig | null>(null);
+  useEffect(() => {
+    // If the service is away now, whoever wants something of it hears of that.
+    credentials.config().then(setConfig, () => undefined);
+  }, [credentials]);
+  return config;
 }
 
 export interface Size {

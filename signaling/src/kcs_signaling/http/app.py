@@ -16,6 +16,7 @@ from kcs_signaling.http import (
     breakouts,
     chat,
     debug,
+    external,
     happenings,
     internal,
     links,
@@ -23,6 +24,7 @@ from kcs_signaling.http import (
     meetings,
     operations,
     recordings,
+    sessions,
     webrtc,
 )
 from kcs_signaling.http.middleware import AnswerHeaders, Guard, security_headers
@@ -33,6 +35,8 @@ from kcs_signaling.service.nodes import RoomNodes
 
 _PARTS = (
     auth,
+    sessions,
+    external,
     meetings,
     links,
     happenings,

@@ -19,9 +19,9 @@ from kcs_signaling.accounts import MAX_PASSWORD, Passwords
 from kcs_signaling.errors import AccessDenied
 from kcs_signaling.http.audit import note
 from kcs_signaling.http.meeting_models import NameText
-from kcs_signaling.http.needs import ClientAddress, Services
+from kcs_signaling.http.needs import ClientAddress, RestServices, Services
 from kcs_signaling.http.problems import documented
-from kcs_signaling.tokens import MAX_TOKEN_LENGTH, BadToken, User
+from kcs_signaling.tokens import MAX_TOKEN_LENGTH, BadToken, RefreshClaims, User
 
 _log = structlog.get_logger()
 
@@ -76,16 +76,21 @@ class RefreshRequest(Contract):
     refresh_token: str = Field(max_length=MAX_TOKEN_LENGTH, examples=["eyJhbGciOiJFZERTQSJ9..."])
 
 
-class TokenPair(Contract):
-    """An access token and the refresh token that gives the next one."""
+class AccessToken(Contract):
+    """What REST takes as a bearer token, and sockets as their `token`."""
 
     access_token: str = Field(examples=["eyJhbGciOiJFZERTQSJ9..."])
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: int = Field(description="Lifetime of the access token, in s.", examples=[900])
+
+
+class TokenPair(AccessToken):
+    """An access token and the refresh token that gives the next one."""
+
     refresh_token: str = Field(
         description="Good for one exchange: the answer has the next one.",
         examples=["eyJhbGciOiJFZERTQSJ9..."],
     )
-    token_type: Literal["Bearer"] = "Bearer"
-    expires_in: int = Field(description="Lifetime of the access token, in s.", examples=[900])
 
 
 class Jwk(Contract):
@@ -114,7 +119,8 @@ async def log_in(
 ) -> TokenPair:
     """Tokens for a local account, or, on a developer's machine, for whoever asks."""
     if login.password is not None:
-        user = await _by_password(services, request.app.state.passwords, login, address)
+        name, passwords = login.user_id or login.email, request.app.state.passwords
+        user = await by_password(services, passwords, name, login.password, address)
     elif services.settings.auth.dev_login:
         await services.limits.check(
             "development_login", DEVELOPMENT_LOGINS, who=login.user_id, address=address
@@ -123,10 +129,7 @@ async def log_in(
     else:
         raise AccessDenied("the development login is off: tokens come from your administrator")
     refresh, claims = services.tokens.refresh(user)
-    await services.records.refresh_tokens.begin(claims, now=time.time())
-    by = "development" if login.password is None else "password"
-    await note(services, "login", user, details={"by": by})
-    _log.info("logged_in", user_id=user.user_id, login=claims.family)
+    await begin(services, claims, by="development" if login.password is None else "password")
     return _pair(services, user, refresh)
 
 
@@ -163,14 +166,31 @@ async def jwks(services: Services, response: Response) -> Jwks:
     return Jwks.model_validate(services.tokens.jwks())
 
 
-async def _by_password(
-    services: Services, passwords: Passwords | None, login: Login, address: str
+async def begin(services: RestServices, login: RefreshClaims, *, by: str) -> None:
+    """Puts a new login on record."""
+    await services.records.refresh_tokens.begin(login, now=time.time())
+    await note(services, "login", login.user, details={"by": by})
+    _log.info("logged_in", user_id=login.user.user_id, login=login.family)
+
+
+async def by_password(
+    services: RestServices,
+    passwords: Passwords | None,
+    name: str,
+    password: SecretStr,
+    address: str,
 ) -> User:
-    if passwords is None or login.password is None:
+    """The person of a local account, which `name` is the user id or the e-mail address of.
+
+    Raises:
+        AccessDenied: there are no local accounts here.
+        RateLimited: there were too many tries.
+        WrongPassword: there is no such account, or it has another password.
+    """
+    if passwords is None:
         raise AccessDenied("there are no local accounts here: log in where your tokens come from")
-    name, password = login.user_id or login.email, login.password.get_secret_value()
     await _limit_logins(services, name, address)
-    account = await passwords.log_in(services.records, name, password)
+    account = await passwords.log_in(services.records, name, password.get_secret_value())
     return User(
         user_id=account.user_id,
         user_name=account.user_name,
@@ -179,7 +199,7 @@ async def _by_password(
     )
 
 
-async def _limit_logins(services: Services, name: str, address: str) -> None:
+async def _limit_logins(services: RestServices, name: str, address: str) -> None:
     """Counts a try, whether there is such an account or not."""
     account = sha256(name.lower().encode()).hexdigest()[:32]  # names are long, and not Redis's
     await services.limits.check(
@@ -192,7 +212,7 @@ async def _limit_logins(services: Services, name: str, address: str) -> None:
     await services.limits.check("login_anywhere", LOGINS_ANYWHERE, who=account, address=address)
 
 
-def _pair(services: Services, user: User, refresh: str) -> TokenPair:
+def _pair(services: RestServices, user: User, refresh: str) -> TokenPair:
     return TokenPair(
         access_token=services.tokens.access(user),
         refresh_token=refresh,

@@ -11,7 +11,7 @@ from kcs_contracts.placement import MeetingIsOver
 from kcs_contracts.rooms import Breakouts
 from kcs_signaling.errors import InvalidRequest, MeetingEnded
 from kcs_signaling.http.audit import note
-from kcs_signaling.http.needs import Caller, HostedMeeting, Services
+from kcs_signaling.http.needs import Caller, ChangedMeeting, Services
 from kcs_signaling.http.problems import documented
 
 
@@ -36,9 +36,9 @@ class DebugView(Contract):
 router = APIRouter(prefix="/api/v1/meetings/{meeting_id}/debug", tags=["operations"])
 
 
-@router.put("", responses=documented(400, 401, 403, 404, 410, 422, 503))
+@router.put("", responses=documented(400, 401, 403, 404, 410, 422, 429, 503))
 async def debug_meeting(
-    services: Services, caller: Caller, meeting: HostedMeeting, request: DebugRequest
+    services: Services, caller: Caller, meeting: ChangedMeeting, request: DebugRequest
 ) -> DebugView:
     """Logs in detail what signaling and the media server do for this meeting and its breakout
     rooms, those that open later too, or stops that.

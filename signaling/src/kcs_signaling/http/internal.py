@@ -120,7 +120,12 @@ async def declared(
     """The declared meetings of a namespace that its operator has not ended, by id."""
     found = await services.records.declarations.of_namespace(namespace, after=cursor, limit=limit)
     items = tuple(
-        DeclaredMeeting(id=each.meeting_id, name=each.name, ended_at=time_of(each.ended_at))
+        DeclaredMeeting(
+            id=each.meeting_id,
+            name=each.name,
+            ended_at=time_of(each.ended_at),
+            join_url=services.inviting.plain_link(each.meeting_id),
+        )
         for each in found.items
     )
     return DeclaredPage(items=items, next=found.next)

@@ -13,7 +13,7 @@ from kcs_contracts.rooms import Role
 from kcs_signaling.errors import AccessDenied
 from kcs_signaling.http.audit import note
 from kcs_signaling.http.meeting_models import NameText, time_of
-from kcs_signaling.http.needs import Caller, ClientAddress, HostedMeeting, Services
+from kcs_signaling.http.needs import Caller, ChangedMeeting, ClientAddress, HostedMeeting, Services
 from kcs_signaling.http.paging import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from kcs_signaling.http.problems import documented
 from kcs_signaling.mail import EMAIL
@@ -110,9 +110,9 @@ class MadeInvitation(InvitationView):
 router = APIRouter(prefix="/api/v1/meetings/{meeting_id}", tags=["letting people in"])
 
 
-@router.post("/tokens", status_code=201, responses=documented(401, 403, 404, 410, 422, 503))
+@router.post("/tokens", status_code=201, responses=documented(401, 403, 404, 410, 422, 429, 503))
 async def create_meeting_token(
-    services: Services, caller: Caller, meeting: HostedMeeting, new: NewMeetingToken
+    services: Services, caller: Caller, meeting: ChangedMeeting, new: NewMeetingToken
 ) -> MeetingToken:
     """A token and a link for a guest, or for another device of yours, until an hour after the
     meeting's end.

@@ -26,8 +26,8 @@ from kcs_signaling.http.meeting_models import (
 )
 from kcs_signaling.http.needs import (
     Caller,
+    ChangedMeeting,
     ClientAddress,
-    HostedMeeting,
     Person,
     ReadableMeeting,
     RestServices,
@@ -120,12 +120,12 @@ async def read_meeting(
 
 @router.patch(
     "/{meeting_id}",
-    responses={200: _ETAG, **documented(401, 403, 404, 410, 412, 422, 428, 503)},
+    responses={200: _ETAG, **documented(401, 403, 404, 410, 412, 422, 428, 429, 503)},
 )
 async def change_meeting(
     services: Services,
     caller: Caller,
-    meeting: HostedMeeting,
+    meeting: ChangedMeeting,
     changes: MeetingChanges,
     response: Response,
     if_match: IfMatch = None,
@@ -158,8 +158,8 @@ async def change_meeting(
     return _shown(services, response, changed)
 
 
-@router.delete("/{meeting_id}", status_code=204, responses=documented(401, 403, 404, 503))
-async def delete_meeting(services: Services, caller: Caller, meeting: HostedMeeting) -> None:
+@router.delete("/{meeting_id}", status_code=204, responses=documented(401, 403, 404, 429, 503))
+async def delete_meeting(services: Services, caller: Caller, meeting: ChangedMeeting) -> None:
     """Ends a meeting for all and removes it from the records, with its chat and statistics."""
     # first: with no record, nobody could ask
     await services.endings.end_live(meeting.id, "deleted", again=meeting.ended_at is not None)
@@ -168,9 +168,9 @@ async def delete_meeting(services: Services, caller: Caller, meeting: HostedMeet
         _log.info("meeting_deleted", meeting_id=meeting.id, user_id=caller.user_id)
 
 
-@router.post("/{meeting_id}/end", responses={200: _ETAG, **documented(401, 403, 404, 503)})
+@router.post("/{meeting_id}/end", responses={200: _ETAG, **documented(401, 403, 404, 429, 503)})
 async def end_meeting(
-    services: Services, caller: Caller, meeting: HostedMeeting, response: Response
+    services: Services, caller: Caller, meeting: ChangedMeeting, response: Response
 ) -> MeetingView:
     """Ends a meeting and its breakout rooms for all; one that is over stays as it is."""
     ended = await services.records.meetings.end(meeting.id, now=time.time())

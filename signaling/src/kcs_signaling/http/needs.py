@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from redis.asyncio import Redis
 
 from kcs_contracts.ids import MeetingId, MeetingIdText
+from kcs_contracts.limits import Limit
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 from kcs_signaling.adapters.addresses import client_address
@@ -133,3 +134,17 @@ async def _hosted(caller: Caller, meeting: ReadableMeeting) -> Meeting:
 
 HostedMeeting = Annotated[Meeting, Depends(_hosted)]
 """The meeting in the path, where the caller is its host; 403 otherwise."""
+
+CHANGES = Limit(count=120, per_seconds=60)
+"""What a host does to meetings: each time goes on record for good."""
+
+
+async def _changed(
+    services: Services, caller: Caller, meeting: HostedMeeting, address: ClientAddress
+) -> Meeting:
+    await services.limits.check("change_meeting", CHANGES, who=caller.user_id, address=address)
+    return meeting
+
+
+ChangedMeeting = Annotated[Meeting, Depends(_changed)]
+"""A `HostedMeeting` that the route changes or gives tokens for; 429 when that is too often."""

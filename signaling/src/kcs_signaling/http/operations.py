@@ -23,7 +23,18 @@ class Config(Contract):
     """What the web client must know before anybody has a token."""
 
     name: str = Field(examples=["KCS Meetings"])
-    dev_login: bool = Field(description="Whether `POST /api/v1/auth/token` lets anybody in.")
+    dev_login: bool = Field(
+        description="Whether `POST /api/v1/auth/token` lets anybody in.", examples=[False]
+    )
+    local_accounts: bool = Field(
+        description="Whether people sign in with a password: `POST /api/v1/auth/session`.",
+        examples=[True],
+    )
+    external_login: bool = Field(
+        description="Whether browsers sign in with an identity provider: they go to "
+        "`/api/v1/auth/external?to=/m/<id>` and come back to that page, signed in.",
+        examples=[False],
+    )
 
 
 class Ready(Contract):
@@ -39,7 +50,13 @@ router = APIRouter(tags=["operations"])
 @router.get("/api/v1/config")
 async def config(services: Services) -> Config:
     """Needs no token."""
-    return Config(name="KCS Meetings", dev_login=services.settings.auth.dev_login)
+    auth = services.settings.auth
+    return Config(
+        name="KCS Meetings",
+        dev_login=auth.dev_login,
+        local_accounts=auth.local_accounts,
+        external_login=auth.external is not None and auth.external.login is not None,
+    )
 
 
 @router.get("/healthz", response_class=PlainTextResponse)

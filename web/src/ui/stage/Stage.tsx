@@ -46,7 +46,7 @@ export function Stage({ client, local, name }: Props) {
   const alone = people.length + screens.length === 0;
   return (
     <main className={`stage with-big big-${big.kind} ${alone ? 'alone' : ''}`}>
-      <div className="large">
+      <div className="large-view">
         <div className="large-picture" ref={box}>
           {big.kind === 'person' && (
             <BigPerson client={client} local={local} userId={big.userId} name={name} />
