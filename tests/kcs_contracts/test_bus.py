@@ -71,7 +71,7 @@ async def test_only_the_subscribed_meetings_are_heard(
 ) -> None:
     await bus.subscribe(M1, owner.heard.append)
     await bus.subscribe(M2, owner.heard.append)
-    await bus.unsubscribe(M1)
+    bus.unsubscribe(M1)
     await placement.publish(M1, speaker(1))
     await placement.publish(M2, speaker(2))
     await owner.until(lambda: bool(owner.heard))
@@ -85,7 +85,7 @@ async def test_a_meeting_left_and_entered_again_is_heard(
         await bus.subscribe(M1, owner.heard.append)
         await placement.publish(M1, speaker(number))
         await owner.until(lambda: len(owner.heard) == number + 1)  # noqa: B023 - awaited here
-        await bus.unsubscribe(M1)
+        bus.unsubscribe(M1)
 
 
 async def test_many_subscribe_at_once(bus: Bus, placement: Placement, owner: Owner) -> None:

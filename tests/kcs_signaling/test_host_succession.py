@@ -1,6 +1,7 @@
 """When the host leaves: who is host in their place, for how long, and what they are afterwards."""
 
 import time
+from typing import Any
 
 import pytest
 from tests.kcs_signaling.conftest import MakeClient
@@ -26,40 +27,70 @@ async def becomes(client: Client, user: str, role: Role) -> None:
     await client.hears("participant:role:changed", lambda p: (p[who], p[new]) == (user, role))
 
 
-async def roles(placement: Placement, meeting: str) -> dict[str, Role]:
-    snapshot = await placement.snapshot(MeetingId(meeting))
-    return {each.id: each.role for each in snapshot.participants}
+class Meeting:
+    """A meeting of hal's, and what its people do."""
+
+    def __init__(self, server: Signaling, clients: MakeClient, placement: Placement, which: str):
+        self.id, self._server = which, server
+        self._clients, self._placement = clients, placement
+
+    async def enters(
+        self, user: str, role: Role | None = None, namespace: str = "/meeting"
+    ) -> Client:
+        return await seated(self._server, self._clients, self.id, user, role, namespace)
+
+    async def leaves(self, client: Client) -> None:
+        await leave(client, self.id)
+
+    async def joins(self, client: Client) -> Any:
+        return await join(client, self.id)
+
+    async def roles(self, room: str | None = None) -> dict[str, Role]:
+        """Of those who are in it, or in a room of it."""
+        snapshot = await self._placement.snapshot(MeetingId(room or self.id))
+        return {each.id: each.role for each in snapshot.participants}
+
+
+@pytest.fixture
+async def meeting(
+    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+) -> Meeting:
+    """Nobody is in it yet."""
+    return Meeting(signaling, clients, placement, await signaling.create_meeting("hal"))
+
+
+@pytest.fixture
+async def hal(meeting: Meeting) -> Client:
+    """In the meeting."""
+    return await meeting.enters("hal")
 
 
 async def test_a_co_host_takes_over_before_presenters_who_were_there_longer(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    await seated(signaling, clients, meeting, "pia", Role.PRESENTER)
-    cora = await seated(signaling, clients, meeting, "cora", Role.CO_HOST, "/")
+    await meeting.enters("pia", Role.PRESENTER)
+    cora = await meeting.enters("cora", Role.CO_HOST, "/")
 
-    await leave(hal, meeting)
+    await meeting.leaves(hal)
 
     await becomes(cora, "cora", Role.HOST)
-    assert await roles(placement, meeting) == {"pia": Role.PRESENTER, "cora": Role.HOST}
-    await cora.get("room:lock", {"meetingId": meeting, "locked": True})
+    assert await meeting.roles() == {"pia": Role.PRESENTER, "cora": Role.HOST}
+    await cora.get("room:lock", {"meetingId": meeting.id, "locked": True})
 
 
 async def test_without_co_hosts_the_presenter_who_is_there_longest_takes_over(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting,
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    await seated(signaling, clients, meeting, "ada", Role.ATTENDEE)
-    gus = await seated(signaling, clients, meeting, "gus", Role.GUEST, "/")
-    await seated(signaling, clients, meeting, "zoe", Role.PRESENTER)
-    await seated(signaling, clients, meeting, "abe", Role.PRESENTER)
-    hal = await seated(signaling, clients, meeting, "hal")
+    await meeting.enters("ada", Role.ATTENDEE)
+    gus = await meeting.enters("gus", Role.GUEST, "/")
+    await meeting.enters("zoe", Role.PRESENTER)
+    await meeting.enters("abe", Role.PRESENTER)
+    hal = await meeting.enters("hal")
 
-    await leave(hal, meeting)
+    await meeting.leaves(hal)
 
     await becomes(gus, "zoe", Role.HOST)
-    assert await roles(placement, meeting) == {
+    assert await meeting.roles() == {
         "ada": Role.ATTENDEE,
         "gus": Role.GUEST,
         "zoe": Role.HOST,
@@ -68,106 +99,89 @@ async def test_without_co_hosts_the_presenter_who_is_there_longest_takes_over(
 
 
 async def test_nobody_takes_over_where_only_attendees_and_guests_are_left(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    ada = await seated(signaling, clients, meeting, "ada", Role.ATTENDEE)
-    await seated(signaling, clients, meeting, "gus", Role.GUEST)
+    ada = await meeting.enters("ada", Role.ATTENDEE)
+    await meeting.enters("gus", Role.GUEST)
 
-    await leave(hal, meeting)
+    await meeting.leaves(hal)
 
     await ada.hears("participant:left")
-    assert await roles(placement, meeting) == {"ada": Role.ATTENDEE, "gus": Role.GUEST}
+    assert await meeting.roles() == {"ada": Role.ATTENDEE, "gus": Role.GUEST}
 
 
 async def test_nobody_takes_over_where_the_setting_is_off(
     signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
 ) -> None:
-    meeting = await signaling.create_meeting("hal", settings={"host_succession": False})
-    hal = await seated(signaling, clients, meeting, "hal")
-    cora = await seated(signaling, clients, meeting, "cora", Role.CO_HOST)
+    off = await signaling.create_meeting("hal", settings={"host_succession": False})
+    meeting = Meeting(signaling, clients, placement, off)
+    hal = await meeting.enters("hal")
+    cora = await meeting.enters("cora", Role.CO_HOST)
 
-    await leave(hal, meeting)
-
-    await cora.hears("participant:left")
-    assert await roles(placement, meeting) == {"cora": Role.CO_HOST}
-    assert await cora.refused("room:end", {"meeting_id": meeting}) == "ACCESS_DENIED"
-
-
-async def test_nobody_takes_over_while_another_host_is_there(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
-) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    await seated(signaling, clients, meeting, "hope", Role.HOST)
-    cora = await seated(signaling, clients, meeting, "cora", Role.CO_HOST)
-
-    await leave(hal, meeting)
+    await meeting.leaves(hal)
 
     await cora.hears("participant:left")
-    assert await roles(placement, meeting) == {"hope": Role.HOST, "cora": Role.CO_HOST}
+    assert await meeting.roles() == {"cora": Role.CO_HOST}
+    assert await cora.refused("room:end", {"meeting_id": meeting.id}) == "ACCESS_DENIED"
+
+
+async def test_nobody_takes_over_while_another_host_is_there(meeting: Meeting, hal: Client) -> None:
+    await meeting.enters("hope", Role.HOST)
+    cora = await meeting.enters("cora", Role.CO_HOST)
+
+    await meeting.leaves(hal)
+
+    await cora.hears("participant:left")
+    assert await meeting.roles() == {"hope": Role.HOST, "cora": Role.CO_HOST}
 
 
 @pytest.mark.parametrize("was", [Role.CO_HOST, Role.PRESENTER], ids=str)
 async def test_the_host_who_comes_back_is_host_and_the_stand_in_what_they_were(
-    signaling: Signaling,
-    node: FakeNode,
-    clients: MakeClient,
-    placement: Placement,
-    was: Role,
+    meeting: Meeting, hal: Client, was: Role
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam", was)
-    await leave(hal, meeting)
+    sam = await meeting.enters("sam", was)
+    await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
 
-    again = await join(hal, meeting)
+    again = await meeting.joins(hal)
 
     assert again["your_role"] == Role.HOST
     await becomes(sam, "sam", was)
-    assert await roles(placement, meeting) == {"hal": Role.HOST, "sam": was}
-    assert await sam.refused("room:end", {"meeting_id": meeting}) == "ACCESS_DENIED"
+    assert await meeting.roles() == {"hal": Role.HOST, "sam": was}
+    assert await sam.refused("room:end", {"meeting_id": meeting.id}) == "ACCESS_DENIED"
 
 
 async def test_a_stand_in_who_left_comes_back_as_what_they_were(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam", Role.CO_HOST)
-    await seated(signaling, clients, meeting, "ada", Role.ATTENDEE)
-    await leave(hal, meeting)
+    sam = await meeting.enters("sam", Role.CO_HOST)
+    await meeting.enters("ada", Role.ATTENDEE)
+    await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
-    await leave(sam, meeting)
+    await meeting.leaves(sam)
 
-    assert (await join(sam, meeting))["your_role"] == Role.CO_HOST
-    assert (await join(hal, meeting))["your_role"] == Role.HOST
-    assert await roles(placement, meeting) == {
+    assert (await meeting.joins(sam))["your_role"] == Role.CO_HOST
+    assert (await meeting.joins(hal))["your_role"] == Role.HOST
+    assert await meeting.roles() == {
         "ada": Role.ATTENDEE,
         "sam": Role.CO_HOST,
         "hal": Role.HOST,
     }
 
 
-async def test_a_stand_in_who_leaves_has_a_stand_in_too(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
-) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam", Role.CO_HOST)
-    pia = await seated(signaling, clients, meeting, "pia", Role.PRESENTER)
-    await leave(hal, meeting)
+async def test_a_stand_in_who_leaves_has_a_stand_in_too(meeting: Meeting, hal: Client) -> None:
+    sam = await meeting.enters("sam", Role.CO_HOST)
+    pia = await meeting.enters("pia", Role.PRESENTER)
+    await meeting.leaves(hal)
     await becomes(pia, "sam", Role.HOST)
 
-    await leave(sam, meeting)
+    await meeting.leaves(sam)
 
     await becomes(pia, "pia", Role.HOST)
-    assert (await join(sam, meeting))["your_role"] == Role.CO_HOST
-    await join(hal, meeting)
+    assert (await meeting.joins(sam))["your_role"] == Role.CO_HOST
+    await meeting.joins(hal)
     await becomes(pia, "pia", Role.PRESENTER)
-    assert await roles(placement, meeting) == {
+    assert await meeting.roles() == {
         "hal": Role.HOST,
         "sam": Role.CO_HOST,
         "pia": Role.PRESENTER,
@@ -175,48 +189,42 @@ async def test_a_stand_in_who_leaves_has_a_stand_in_too(
 
 
 async def test_the_resume_token_of_a_stand_in_makes_nobody_host(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client, signaling: Signaling, clients: MakeClient
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam")
-    await leave(hal, meeting)
+    sam = await meeting.enters("sam")
+    await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
-    told = await sam.get("room:snapshot", {"meeting_id": meeting})
+    told = await sam.get("room:snapshot", {"meeting_id": meeting.id})
     assert told["your_role"] == Role.HOST
 
-    await join(hal, meeting)
+    await meeting.joins(hal)
     await becomes(sam, "sam", Role.PRESENTER)
-    await leave(sam, meeting)
+    await meeting.leaves(sam)
     again = await clients(signaling, "/meeting", "sam", token=told["resume_token"])
 
-    assert (await join(again, meeting))["your_role"] == Role.PRESENTER
+    assert (await meeting.joins(again))["your_role"] == Role.PRESENTER
 
 
 async def test_a_stand_in_who_lost_the_socket_is_still_host_when_they_resume(
-    signaling: Signaling, node: FakeNode, clients: MakeClient
+    meeting: Meeting, hal: Client, signaling: Signaling, clients: MakeClient
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam", Role.CO_HOST)
-    await leave(hal, meeting)
+    sam = await meeting.enters("sam", Role.CO_HOST)
+    await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
     await sam.close()
 
-    again = await connected(signaling, clients, meeting, "sam", Role.CO_HOST)
-    joined = await join(again, meeting)
+    again = await connected(signaling, clients, meeting.id, "sam", Role.CO_HOST)
+    joined = await meeting.joins(again)
 
     assert (joined["resumed"], joined["your_role"]) == (True, Role.HOST)
 
 
 async def test_a_host_whose_socket_is_lost_stays_host_until_their_presence_is_over(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    cora = await seated(signaling, clients, meeting, "cora", Role.CO_HOST)
+    cora = await meeting.enters("cora", Role.CO_HOST)
     await hal.close()
-    back = await seated(signaling, clients, meeting, "hal")
+    back = await meeting.enters("hal")
     assert "participant:role:changed" not in names(cora)
     began = time.monotonic()
     await back.close()
@@ -226,68 +234,62 @@ async def test_a_host_whose_socket_is_lost_stays_host_until_their_presence_is_ov
     assert time.monotonic() - began > 1.9
     left = await cora.hears("participant:left")
     assert (left["user_id"], left["reason"]) == ("hal", "timeout")
-    await seated(signaling, clients, meeting, "hal")
+    await meeting.enters("hal")
     await becomes(cora, "cora", Role.CO_HOST)
 
 
 async def test_a_host_who_visits_a_breakout_room_stays_host_and_so_does_a_stand_in(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client, placement: Placement
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    cora = await seated(signaling, clients, meeting, "cora", Role.CO_HOST)
-    pia = await seated(signaling, clients, meeting, "pia", Role.PRESENTER)
-    await hal.get("breakout:create", {"meeting_id": meeting, "count": 1})
-    await hal.get("breakout:open", {"meeting_id": meeting})
-    room = f"{meeting}:1"
+    cora = await meeting.enters("cora", Role.CO_HOST)
+    pia = await meeting.enters("pia", Role.PRESENTER)
+    await hal.get("breakout:create", {"meeting_id": meeting.id, "count": 1})
+    await hal.get("breakout:open", {"meeting_id": meeting.id})
+    room = f"{meeting.id}:1"
 
     await join(hal, room)
-    assert (await roles(placement, meeting))["cora"] == Role.CO_HOST
+    assert (await meeting.roles())["cora"] == Role.CO_HOST
     await leave(hal, room)
     await becomes(cora, "cora", Role.HOST)  # now they are gone
     assert (await join(cora, room))["your_role"] == Role.HOST
-    assert (await roles(placement, meeting))["pia"] == Role.PRESENTER
-    assert (await join(cora, meeting))["your_role"] == Role.HOST
+    assert (await meeting.roles())["pia"] == Role.PRESENTER
+    assert (await meeting.joins(cora))["your_role"] == Role.HOST
 
     await join(cora, room)
-    await join(hal, meeting)
+    await meeting.joins(hal)
     assert (await placement.snapshot(MeetingId(room))).participants[0].role == Role.CO_HOST
     assert await cora.refused("room:end", {"meeting_id": room}) == "ACCESS_DENIED"
     assert "participant:role:changed" not in [n for n, p in pia.heard if p.get("user_id") == "pia"]
 
 
 async def test_whoever_is_left_in_a_breakout_room_by_the_host_does_not_become_host(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    pia = await seated(signaling, clients, meeting, "pia", Role.PRESENTER)
-    await hal.get("breakout:create", {"meeting_id": meeting, "count": 1, "choose": True})
-    await hal.get("breakout:open", {"meeting_id": meeting})
-    room = f"{meeting}:1"
+    pia = await meeting.enters("pia", Role.PRESENTER)
+    await hal.get("breakout:create", {"meeting_id": meeting.id, "count": 1, "choose": True})
+    await hal.get("breakout:open", {"meeting_id": meeting.id})
+    room = f"{meeting.id}:1"
     await join(pia, room)
     await join(hal, room)
 
-    await join(hal, meeting)
+    await meeting.joins(hal)
 
     await pia.hears("participant:left", lambda p: p["meeting_id"] == room)
-    assert await roles(placement, room) == {"pia": Role.PRESENTER}
+    assert await meeting.roles(room) == {"pia": Role.PRESENTER}
     assert await pia.refused("room:end", {"meeting_id": room}) == "ACCESS_DENIED"
 
 
 async def test_a_stand_in_whom_a_host_gave_a_role_keeps_that_one(
-    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+    meeting: Meeting, hal: Client, placement: Placement
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
-    hal = await seated(signaling, clients, meeting, "hal")
-    sam = await seated(signaling, clients, meeting, "sam", Role.CO_HOST)
-    await leave(hal, meeting)
+    sam = await meeting.enters("sam", Role.CO_HOST)
+    await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
-    steps_down = {"meeting_id": meeting, "target_user_id": "sam", "new_role": "attendee"}
+    steps_down = {"meeting_id": meeting.id, "target_user_id": "sam", "new_role": "attendee"}
     await sam.get("participant:role:update", steps_down)
 
-    await join(hal, meeting)
+    await meeting.joins(hal)
 
-    assert await roles(placement, meeting) == {"hal": Role.HOST, "sam": Role.ATTENDEE}
-    live = await placement.live(MeetingId(meeting))
+    assert await meeting.roles() == {"hal": Role.HOST, "sam": Role.ATTENDEE}
+    live = await placement.live(MeetingId(meeting.id))
     assert (live.acting, live.role_of(ParticipantId("sam"))) == (None, Role.ATTENDEE)

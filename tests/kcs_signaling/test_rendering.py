@@ -1,12 +1,12 @@
 """Who hears what of each domain event. Pure."""
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import orjson
 import pytest
 from tests.support.contract import declared
+from tests.support.rooms import Deaf, peer
 
 from kcs_contracts import events
 from kcs_contracts.events import DomainEvent, Published
@@ -34,7 +34,6 @@ from kcs_contracts.rooms import (
     Waiting,
 )
 from kcs_signaling.dialects.rendering import Told, reached, rendered
-from kcs_signaling.identity import Identity
 from kcs_signaling.ports import Meeting
 from kcs_signaling.rooms.peer import Peer, Room, Seat
 from kcs_signaling.rooms.state import Applied, RoomState
@@ -52,25 +51,7 @@ ROLES = {
     "gus": Role.GUEST,
 }
 NOW_MS = 1_700_000_000_000
-
-
-class Nobody:
-    """An audience that is told nothing: these tests ask who would hear."""
-
-    crosses = True
-
-    def tell(self, room: Room, event: DomainEvent, peers: Iterable[Peer]) -> None: ...
-
-    def part(self, peer: Peer, meeting_id: MeetingId) -> None: ...
-
-    def removed(self, peer: Peer, meeting_id: MeetingId, note: str) -> None: ...
-
-    def decided(self, peer: Peer, meeting_id: MeetingId, admitted: bool, note: str) -> None: ...
-
-    def resync(self, peer: Peer, room: Room) -> None: ...
-
-
-AUDIENCE = Nobody()
+AUDIENCE = Deaf()
 
 
 def person(name: str, **more: Any) -> Participant:
@@ -84,19 +65,12 @@ def waits(name: str) -> Waiting:
     return Waiting(id=who, display_name=name.title(), session=SessionId(name), since_ms=NOW_MS)
 
 
-def seated(room: Room, name: str, audience: Nobody = AUDIENCE) -> Peer:
+def seated(room: Room, name: str, audience: Deaf = AUDIENCE) -> Peer:
     """A peer in the room."""
-    identity = Identity(
-        kind="access",
-        user_id=UserId(name),
-        user_name=name.title(),
-        issued_at=time.time(),
-        expires_at=time.time() + 60,
-    )
-    peer = Peer(identity, SessionId(name), audience)
-    peer.seat = Seat(room, room.state.participants[peer.participant_id], settled=True)
-    room.peers[peer.session] = peer
-    return peer
+    made = peer(name, name, audience)
+    made.seat = Seat(room, room.state.participants[made.participant_id], settled=True)
+    room.peers[made.session] = made
+    return made
 
 
 @pytest.fixture
@@ -436,7 +410,7 @@ def test_whoever_is_muted_hears_why_and_whether_they_may_undo_it(room: Room) -> 
 def test_the_consumers_of_a_stream_that_ends_are_closed_for_those_who_have_them(
     room: Room,
 ) -> None:
-    stranger = seated(room, "gus", Nobody())  # speaks another dialect
+    stranger = seated(room, "gus", Deaf())  # speaks another dialect
     for name in ("pete", "gus"):
         seat = room.peers[SessionId(name)].seat
         assert seat is not None

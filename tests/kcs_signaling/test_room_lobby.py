@@ -1,42 +1,33 @@
 """Peers that wait in a replica's lobby, as the bus tells of them; on a real Redis."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from redis.asyncio import Redis
+from tests.support.rooms import Deaf, peer, person
 
-from kcs_contracts.events import DomainEvent
-from kcs_contracts.ids import MeetingId, ParticipantId, SessionId, UserId, new_meeting_id
+from kcs_contracts.ids import MeetingId, ParticipantId, SessionId, new_meeting_id
 from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.placement import Placement, Presence, Waits, connect
-from kcs_contracts.rooms import Participant, Role
-from kcs_signaling.identity import Identity
-from kcs_signaling.rooms.peer import Peer, Room
+from kcs_signaling.rooms.peer import Peer
 from kcs_signaling.service.registry import RoomRegistry
 
 ANN = ParticipantId("ann")
 
 
-class Listener:
+class Listener(Deaf):
     """An audience that remembers."""
 
     def __init__(self) -> None:
         self.parted: list[SessionId] = []
         self.outcomes: list[bool] = []
 
-    def tell(self, room: Room, event: DomainEvent, peers: Iterable[Peer]) -> None: ...
-
     def part(self, peer: Peer, meeting_id: MeetingId) -> None:
         self.parted.append(peer.session)
 
-    def removed(self, peer: Peer, meeting_id: MeetingId, note: str) -> None: ...
-
     def decided(self, peer: Peer, meeting_id: MeetingId, admitted: bool, note: str) -> None:
         self.outcomes.append(admitted)
-
-    def resync(self, peer: Peer, room: Room) -> None: ...
 
 
 class Lobby:
@@ -46,30 +37,13 @@ class Lobby:
         self.placement, self.registry = placement, registry
         self.meeting, self.heard = new_meeting_id(), Listener()
 
-    def ann(self, session: str) -> Participant:
-        return Participant(
-            id=ANN,
-            display_name="Ann",
-            role=Role.ATTENDEE,
-            session=SessionId(session),
-            joined_at_ms=1,
-        )
-
     async def waits(self, session: str) -> Peer:
         await self.placement.update_settings(self.meeting, RoomSettings(require_host_approval=True))
-        waits = await self.placement.join(self.meeting, self.ann(session), limit=9)
+        waits = await self.placement.join(self.meeting, person(ANN, session), limit=9)
         assert isinstance(waits, Waits)
-        now = time.time()
-        identity = Identity(
-            kind="access",
-            user_id=UserId("ann"),
-            user_name="Ann",
-            issued_at=now,
-            expires_at=now + 60,
-        )
-        peer = Peer(identity, SessionId(session), self.heard)
-        await self.registry.wait(peer, self.meeting, waits.version)
-        return peer
+        ann = peer(ANN, session, self.heard)
+        await self.registry.wait(ann, self.meeting, waits.version)
+        return ann
 
     async def until(self, done: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
@@ -103,7 +77,7 @@ async def test_whoever_redis_took_for_gone_stays_in_the_lobby_to_ask_again(lobby
 async def test_whoever_comes_in_from_another_session_waits_no_more(lobby: Lobby) -> None:
     peer = await lobby.waits("s1")
     await lobby.placement.update_settings(lobby.meeting, RoomSettings())
-    await lobby.placement.join(lobby.meeting, lobby.ann("s2"), limit=9)
+    await lobby.placement.join(lobby.meeting, person(ANN, "s2"), limit=9)
     await lobby.until(lambda: peer.waits_for is None)
     assert (lobby.heard.parted, lobby.heard.outcomes) == (["s1"], [])
     await lobby.placement.leave(lobby.meeting, ANN, SessionId("s2"))

@@ -1,28 +1,19 @@
 """A replica that follows the bus while Redis answers late, on a real Redis."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from redis.asyncio import Redis
+from tests.support.rooms import Deaf, peer, person
 
 from kcs_contracts.events import DomainEvent, MediaToggled
-from kcs_contracts.ids import (
-    BootId,
-    MeetingId,
-    NodeName,
-    ParticipantId,
-    SessionId,
-    UserId,
-    new_meeting_id,
-)
+from kcs_contracts.ids import BootId, MeetingId, NodeName, new_meeting_id
 from kcs_contracts.placement import NodeLease, Placement, connect
-from kcs_contracts.rooms import MediaKind, Participant, Role, RoomSnapshot
-from kcs_signaling.identity import Identity
+from kcs_contracts.rooms import MediaKind, Role, RoomSnapshot
 from kcs_signaling.rooms.peer import Peer, Room, Seat
-from kcs_signaling.service import registry as registry_module
+from kcs_signaling.service import follower
 from kcs_signaling.service.registry import RoomRegistry
 
 WAITING = 50
@@ -43,7 +34,7 @@ class LatePlacement(Placement):
         return snapshot
 
 
-class Listener:
+class Listener(Deaf):
     """An audience that remembers."""
 
     def __init__(self) -> None:
@@ -52,14 +43,6 @@ class Listener:
     def tell(self, room: Room, event: DomainEvent, peers: Iterable[Peer]) -> None:
         if isinstance(event, MediaToggled):
             self.toggles.append(event)
-
-    def part(self, peer: Peer, meeting_id: MeetingId) -> None: ...
-
-    def removed(self, peer: Peer, meeting_id: MeetingId, note: str) -> None: ...
-
-    def decided(self, peer: Peer, meeting_id: MeetingId, admitted: bool, note: str) -> None: ...
-
-    def resync(self, peer: Peer, room: Room) -> None: ...
 
 
 @pytest.fixture
@@ -87,14 +70,8 @@ async def test_events_that_wait_for_a_late_snapshot_are_bounded_and_none_is_lost
     late: LatePlacement, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     meeting = new_meeting_id()
-    monkeypatch.setattr(registry_module, "MAX_WAITING", WAITING)
-    ann = Participant(
-        id=ParticipantId("ann"),
-        display_name="Ann",
-        role=Role.HOST,
-        session=SessionId("s"),
-        joined_at_ms=1,
-    )
+    monkeypatch.setattr(follower, "MAX_WAITING", WAITING)
+    ann = person("ann", role=Role.HOST)
 
     async def toggle(kind: MediaKind, enabled: bool) -> None:
         await late.toggle_media(meeting, ann.id, ann.session, kind, enabled)
@@ -102,17 +79,12 @@ async def test_events_that_wait_for_a_late_snapshot_are_bounded_and_none_is_lost
     await late.assign(meeting, warmup_ms=0)
     joined = await late.join(meeting, ann, limit=10)
     listener = Listener()
-    identity = Identity(
-        kind="access",
-        user_id=UserId("ann"),
-        user_name="Ann",
-        issued_at=time.time(),
-        expires_at=time.time() + 60,
-    )
-    peer = Peer(identity, ann.session, listener)
     async with RoomRegistry(late, redis, grace_s=1) as registry:
         seat = await registry.enter(
-            peer, lambda room: Seat(room, ann, settled=True), meeting, joined.version
+            peer("ann", ann.session, listener),
+            lambda room: Seat(room, ann, settled=True),
+            meeting,
+            joined.version,
         )
         late.arrive.clear()
         late.read.clear()

@@ -1,15 +1,12 @@
 """What it costs a replica to seat people in a room that it follows, on a real Redis."""
 
-import time
-
 from redis.asyncio import Redis
-from tests.kcs_signaling.test_room_registry import Listener
+from tests.support.rooms import Deaf, peer, person
 
-from kcs_contracts.ids import MeetingId, ParticipantId, SessionId, UserId, new_meeting_id
+from kcs_contracts.ids import MeetingId, new_meeting_id
 from kcs_contracts.placement import Joined, Placement, connect
-from kcs_contracts.rooms import Participant, Role, RoomSnapshot
-from kcs_signaling.identity import Identity
-from kcs_signaling.rooms.peer import Peer, Seat
+from kcs_contracts.rooms import RoomSnapshot
+from kcs_signaling.rooms.peer import Seat
 from kcs_signaling.service.registry import RoomRegistry
 
 PEOPLE = 50
@@ -34,26 +31,14 @@ async def test_a_join_waits_for_the_bus_and_does_not_read_the_whole_room(redis_u
     async with RoomRegistry(placement, redis, grace_s=1) as registry:
         for number in range(PEOPLE):
             name = f"p{number}"
-            now = time.time()
-            who = Participant(
-                id=ParticipantId(name),
-                display_name=name,
-                role=Role.ATTENDEE,
-                session=SessionId(name),
-                joined_at_ms=1,
-            )
+            who = person(name, name)
             joined = await placement.join(meeting, who, limit=PEOPLE)
             assert isinstance(joined, Joined)
-            identity = Identity(
-                kind="access",
-                user_id=UserId(name),
-                user_name=name,
-                issued_at=now,
-                expires_at=now + 60,
-            )
-            peer = Peer(identity, who.session, Listener())
             seat = await registry.enter(
-                peer, lambda room, who=who: Seat(room, who), meeting, joined.version
+                peer(name, name, Deaf()),
+                lambda room, who=who: Seat(room, who),
+                meeting,
+                joined.version,
             )
             assert len(seat.room.state.participants) == number + 1
         assert placement.snapshots < PEOPLE / 10, "but where the bus was late"

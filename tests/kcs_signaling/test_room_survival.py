@@ -64,6 +64,24 @@ async def test_a_node_that_does_not_answer_makes_requests_unavailable_with_a_hin
     assert answer["error"]["retry_after"] > 0
 
 
+async def test_a_node_that_holds_its_lease_and_does_not_answer_keeps_no_meeting_before_it_began(
+    signaling: Signaling, node: FakeNode, clients: MakeClient, placement: Placement
+) -> None:
+    began, new = [await signaling.create_meeting("ann") for _ in range(2)]
+    ann, bob, eve = [await clients(signaling, "/meeting", name) for name in ("ann", "bob", "eve")]
+    await ann.get("room:join", {"meeting_id": began})
+    await node.fall_silent()
+    assert await eve.refused("room:join", {"meeting_id": new}) == "UNAVAILABLE"
+    async with FakeNode(placement, keys_of(signaling), "other"):
+        await bob.get("room:join", {"meeting_id": new})
+        home, kept = await placement.assignment(MeetingId(new)), MeetingId(began)
+        assert home is not None
+        assert home.node == "other"
+        # whoever is inside may have their media all the same
+        await eve.ask("room:join", {"meeting_id": began})
+        assert (await placement.whereabouts([kept]))[kept].node == node.name
+
+
 async def test_a_producer_that_placement_refuses_is_closed_at_the_node_again(
     signaling: Signaling, node: FakeNode, clients: MakeClient
 ) -> None:

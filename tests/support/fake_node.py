@@ -96,6 +96,10 @@ class FakeNode:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
             self._renewing = None
+        await self.fall_silent()
+
+    async def fall_silent(self) -> None:
+        """Does not answer any more, and holds its lease all the same."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -100,7 +100,7 @@ class Bus:
         finally:
             self._echoes.pop(echo, None)
 
-    async def unsubscribe(self, meeting_id: MeetingId) -> None:
+    def unsubscribe(self, meeting_id: MeetingId) -> None:
         """Nothing of that meeting is heard from now on."""
         channel = bus_channel(meeting_id)
         if self._meetings.pop(channel, None) is not None:

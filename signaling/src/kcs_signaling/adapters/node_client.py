@@ -33,7 +33,9 @@ class NodeClient:
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise NodeRefused("INVALID", "the parameters are no plain JSON") from error
         try:
-            async with self._session.post(url, data=body, headers=headers) as response:
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False
+            ) as response:
                 status, answer = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NodeUnreachable(f"node {assignment.node} does not answer") from error

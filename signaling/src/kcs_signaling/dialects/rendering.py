@@ -102,10 +102,10 @@ def _people(room: Room, event: DomainEvent) -> Iterator[Told]:
     match event:
         case ParticipantJoined(participant=who):
             joined = {"user_id": who.id, "display_name": who.display_name, "role": who.role}
-            yield Told("participant:joined", {**meeting, **joined}, _others(who.id))
+            yield Told("participant:joined", {**meeting, **joined}, others(who.id))
         case ParticipantLeft(participant_id=gone, reason=reason):
             left = {**meeting, "user_id": gone, "reason": reason}
-            yield Told("participant:left", left, _others(gone))
+            yield Told("participant:left", left, others(gone))
         case ParticipantChanged():
             yield from _changed(room, event)
         case WaitingJoined(person=waits):
@@ -185,13 +185,13 @@ def what_hosts_see(room: Room, who: ParticipantId) -> Iterator[Told]:
 def _media(room: Room, event: DomainEvent) -> Iterator[Told]:
     match event:
         case ProducerOpened(producer=producer):
-            yield Told("new-producer", views.stream(producer), _others(producer.participant_id))
+            yield Told("new-producer", views.stream(producer), others(producer.participant_id))
         case ProducerPaused(producer_id=which, participant_id=who, paused=paused):
             name = "producer:paused" if paused else "producer:resumed"
-            yield Told(name, {"producer_id": which, "user_id": who}, _others(who))
+            yield Told(name, {"producer_id": which, "user_id": who}, others(who))
         case ProducerClosed(producer_id=which, participant_id=who, source=source):
             closed = {"producer_id": which, "user_id": who, "source": source}
-            yield Told("producer:closed", closed, _others(who))
+            yield Told("producer:closed", closed, others(who))
             yield from _consumers_closed(room, event)
         case MediaToggled(participant_id=who, kind=kind, enabled=enabled):
             toggled = {"user_id": who, "kind": kind, "enabled": enabled}
@@ -254,12 +254,12 @@ def _consumers_closed(room: Room, event: ProducerClosed) -> Iterator[Told]:
 def _chat(room: Room, event: DomainEvent) -> Iterator[Told]:
     match event:
         case ChatPosted():
-            yield Told("chat:message", views.posted(room.id, event), _sees(event))
+            yield Told("chat:message", views.posted(room.id, event), sees(event))
         case ChatDeleted(message_id=which):
             yield Told("chat:deleted", {"meeting_id": room.id, "message_id": which})
         case Typed(participant_id=who, typing=typing):
             told = {"meeting_id": room.id, "user_id": who, "is_typing": typing}
-            yield Told("chat:typing", told, _others(who))
+            yield Told("chat:typing", told, others(who))
         case Reacted(participant_id=who, emoji=emoji, at_ms=at_ms):
             known = room.state.participants.get(who)
             name = known.display_name if known else ""
@@ -307,7 +307,8 @@ def _breakouts(room: Room, event: DomainEvent) -> Iterator[Told]:
 # --- whom ----------------------------------------------------------------------------------------
 
 
-def _others(who: ParticipantId) -> Reached:
+def others(who: ParticipantId) -> Reached:
+    """All but them."""
     return lambda peer: peer.seat is None or peer.seat.participant_id != who
 
 
@@ -332,7 +333,8 @@ def _not_crossed(epoch: Epoch, but: ParticipantId | None = None) -> Reached:
     )
 
 
-def _sees(said: ChatPosted) -> Reached:
+def sees(said: ChatPosted) -> Reached:
+    """Whoever may read it."""
     return lambda peer: peer.seat is not None and may_see(said, peer.seat)
 
 

@@ -24,7 +24,7 @@ from kcs_contracts.rooms import Breakouts, Participant, Producer, Waiting
 from kcs_signaling.ports import Meeting
 from kcs_signaling.records.chat import ChatMessage
 from kcs_signaling.rooms.state import RoomState
-from kcs_signaling.service.media import Subscription
+from kcs_signaling.service.consumers import Subscription
 
 
 def at_ms(ms: int | float) -> str:

@@ -8,10 +8,10 @@ from kcs_contracts.events import DomainEvent
 from kcs_contracts.ids import ConsumerId, Epoch, MeetingId, ParticipantId, ProducerId, SessionId
 from kcs_contracts.models import JsonObject
 from kcs_contracts.rooms import Participant, Role
-from kcs_signaling.errors import NotJoined
+from kcs_signaling.errors import NotFound, NotJoined
 from kcs_signaling.identity import Identity
 from kcs_signaling.rooms.quality import QualityWatch, WordWatch
-from kcs_signaling.rooms.state import RoomState
+from kcs_signaling.rooms.state import Producers, RoomState
 
 
 class Audience(Protocol):
@@ -49,6 +49,11 @@ class Room:
     """Peers that wait to be let in: they are told of that, and of the meeting's end."""
     chat: Literal["unknown", "asking", "silent", "spoken"] = "unknown"
     """Whether anything was ever said in it: the records need not be asked where it is silent."""
+
+    @property
+    def occupied(self) -> bool:
+        """Somebody is in it, or in its lobby."""
+        return bool(self.peers or self.lobby)
 
 
 @dataclass(eq=False)
@@ -92,6 +97,17 @@ class Seat:
     @property
     def role(self) -> Role:
         return self.now.role
+
+    def producers_at(self, epoch: Epoch | None) -> Producers:
+        """What is sent to that home.
+
+        Raises:
+            NotFound: the meeting has none of that epoch (any more).
+        """
+        found = self.room.state.producers_at(epoch)
+        if found is None:
+            raise NotFound("that media server is not the meeting's (any more); negotiate again")
+        return found
 
     def keep_consumers(self, producers: Container[ProducerId]) -> None:
         """Consumers of all other producers are gone."""

@@ -154,13 +154,13 @@ class RoomPresence:
                 self._registry.removed(peer, room)
                 continue
             if not restored:
-                await self._registry.leave(peer)
+                self._registry.leave(peer)
                 peer.audience.part(peer, room.id)
 
     async def _queue_again(self, peer: Peer) -> None:
         """Whoever waits and is not known to Redis any more: told as if they had been let in, they
         ask again by themselves, and wait again where that is still so."""
-        room = await self._registry.stop_waiting(peer)
+        room = self._registry.stop_waiting(peer)
         if room is not None:
             peer.audience.decided(peer, room.id, True, "")
 

@@ -11,7 +11,6 @@ A peer that leaves is gone at once. A peer whose socket is lost keeps its media 
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -21,8 +20,8 @@ from kcs_contracts.ids import MeetingId, ParticipantId, UserId
 from kcs_contracts.live import as_json
 from kcs_contracts.models import JsonObject
 from kcs_contracts.node_api import OpenRoom, RoomOpened
-from kcs_contracts.placement import Joined, Placement, Waits
-from kcs_contracts.rooms import Participant, Role
+from kcs_contracts.placement import Joined, NoCapacity, Placement, Waits
+from kcs_contracts.rooms import Assignment, Participant, Role
 from kcs_signaling.errors import AccessDenied, InvalidRequest, NotJoined, Unavailable
 from kcs_signaling.identity import Identity
 from kcs_signaling.metrics import JOINED, LEFT
@@ -62,13 +61,12 @@ class JoinRequest:
 class Entrance:
     """A join that worked."""
 
-    meeting: Meeting
     seat: Seat
     resumed: bool
 
 
 class RoomService:
-    """Joining and leaving; media is `media`'s, what people do inside the other services'."""
+    """Joining and leaving; what people do inside is the other services'."""
 
     def __init__(
         self,
@@ -133,7 +131,7 @@ class RoomService:
             raise
         seat.room.rtp_capabilities = rtp_capabilities
         self._tell_of(peer, seat, joined)
-        return Entrance(meeting, seat, joined.resumed)
+        return Entrance(seat, joined.resumed)
 
     async def leave(self, peer: Peer, meeting_id: MeetingId | None = None) -> MeetingId:
         """Takes the peer out of its meeting, or out of the waiting room. It has left, even if
@@ -158,7 +156,7 @@ class RoomService:
         """The peer's socket is gone; its participant may come back to its media for a while."""
         room = peer.waits_for
         await self._stop_waiting(peer)
-        seat = await self._registry.leave(peer)
+        seat = self._registry.leave(peer)
         room = seat.room if seat is not None else room
         if room is None:
             return
@@ -181,10 +179,6 @@ class RoomService:
         except Unavailable:
             return []
         return [each for each in news if each.version <= seat.entered and _concerns(each, seat)]
-
-    def settle(self, peer: Peer, seat: Seat, missed_news: Sequence[Published] = ()) -> None:
-        """The peer has the answer to its join: see `RoomRegistry.settle`."""
-        self._registry.settle(peer, seat, missed_news)
 
     async def _look_up(self, identity: Identity, request: JoinRequest) -> tuple[Meeting, Role]:
         return await self._entry.look_up(
@@ -211,15 +205,33 @@ class RoomService:
             home = await self._placement.assign(
                 meeting.id,
                 region=meeting.region or self._settings.region,
-                expected=meeting.expected_participants,
+                expected=min(meeting.expected_participants, meeting.max_participants),
                 pool=meeting.pool,
             )
         room = self._registry.room(meeting.id)
         if room is not None and room.rtp_capabilities and room.state.assignment == home:
             return room.rtp_capabilities
-        done = await self._nodes.ask_home(home, OpenRoom())
+        try:
+            done = await self._nodes.ask_home(home, OpenRoom())
+        except Unavailable:
+            elsewhere = await self._elsewhere(home)
+            if elsewhere is None:
+                raise
+            done = await self._nodes.ask_home(elsewhere, OpenRoom())
         assert isinstance(done.answers[0], RoomOpened)
         return done.answers[0].rtp_capabilities
+
+    async def _elsewhere(self, home: Assignment) -> Assignment | None:
+        """Another home, where nobody is inside yet: a node may hold its lease and answer nobody,
+        and would get one new meeting after the other."""
+        meeting_id = home.meeting_id
+        async with redis_calls():
+            if (await self._placement.whereabouts([meeting_id]))[meeting_id].people:
+                return None
+            try:
+                return await self._placement.evict(meeting_id, home.node, home.epoch, "moved")
+            except NoCapacity:
+                return None
 
     async def _let_in(
         self, peer: Peer, meeting: Meeting, role: Role, display_name: str | None
@@ -265,7 +277,7 @@ class RoomService:
 
     async def _stop_waiting(self, peer: Peer, unless: MeetingId | None = None) -> None:
         """Out of the lobby; and, but for that meeting, out of its queue."""
-        room = await self._registry.stop_waiting(peer)
+        room = self._registry.stop_waiting(peer)
         if room is not None and unless is not None and room.id != unless:
             await self._take_out(room.id, peer.participant_id, peer)
 
@@ -293,7 +305,7 @@ class RoomService:
         )
 
     async def _go(self, peer: Peer, seat: Seat) -> None:
-        await self._registry.leave(peer)
+        self._registry.leave(peer)
         await self._take_out(seat.room.id, seat.participant_id, peer)
 
     async def _take_out(

@@ -16,7 +16,7 @@ async def restart_ice(
     dialect: Any_, peer: SocketPeer, request: events.TransportNamed
 ) -> events.IceRestarted:
     """A transport that lost its way."""
-    parameters = await dialect.services.media.restart_ice(
+    parameters = await dialect.services.transports.restart_ice(
         peer, request.transport_id, epoch=request.epoch
     )
     return {"transport_id": request.transport_id, "ice_parameters": parameters}
@@ -33,7 +33,7 @@ async def close_producer(
     dialect: Any_, peer: SocketPeer, request: events.ProducerNamed
 ) -> events.ProducerIs:
     """The end of one of the peer's streams."""
-    await dialect.services.media.close_producer(peer, request.producer_id, epoch=request.epoch)
+    await dialect.services.producers.close(peer, request.producer_id, epoch=request.epoch)
     return {"producer_id": request.producer_id}
 
 
@@ -42,7 +42,7 @@ async def close_consumer(
     dialect: Any_, peer: SocketPeer, request: events.ConsumerNamed
 ) -> events.ConsumerIs:
     """Received no longer."""
-    await dialect.services.media.close_consumer(peer, request.consumer_id, epoch=request.epoch)
+    await dialect.services.consumers.close(peer, request.consumer_id, epoch=request.epoch)
     return {"consumer_id": request.consumer_id}
 
 
@@ -51,7 +51,7 @@ async def toggle(
     dialect: Any_, peer: SocketPeer, request: events.MediaToggle
 ) -> events.MediaToggled:
     """Microphone or camera."""
-    await dialect.services.media.toggle(peer, request.kind, request.enabled)
+    await dialect.services.producers.toggle(peer, request.kind, request.enabled)
     return {
         "meeting_id": request.meeting_id,
         "kind": request.kind,
@@ -64,12 +64,12 @@ async def start_screen(
     dialect: Any_, peer: SocketPeer, request: events.ScreenStart
 ) -> MeetingNamed:
     """A place for a screen."""
-    await dialect.services.media.start_screen(peer)
+    await dialect.services.screens.start(peer)
     return {"meeting_id": request.meeting_id}
 
 
 @handlers.of(events.STOP_SCREEN)
 async def stop_screen(dialect: Any_, peer: SocketPeer, request: events.ScreenStop) -> MeetingNamed:
     """The end of a screen."""
-    await dialect.services.media.stop_screen(peer, request.target_user_id)
+    await dialect.services.screens.stop(peer, request.target_user_id)
     return {"meeting_id": request.meeting_id}
