@@ -11,6 +11,7 @@ from typing import Literal
 RESERVED_FOR_S = 15 * 60.0
 PEOPLE_AT_LEAST = 15
 CONSUMERS_EACH = 10
+WHOLE = 0.9
 PACK_BELOW = 0.7
 RETRY_S = 5.0
 
@@ -110,7 +111,8 @@ class Placing:
         for node in sorted(self.nodes.values(), key=lambda each: each.name):
             if node.alive and not node.draining and node is not home:
                 promised = node.reserved_load(now)
-                found.append((node.load + promised + people * CONSUMERS_EACH / node.capacity, node))
+                share = min(people * CONSUMERS_EACH / node.capacity, WHOLE)
+                found.append((node.load + promised + share, node))
         return self._best([each for each in found if each[0] <= 1 + 1e-9])
 
     def _best(self, nodes: Iterable[tuple[float, Node]]) -> Node | None:

@@ -116,6 +116,7 @@ class Simulation:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._now = 0.0
+        self._most = scaling.pod_capacity(conditions.spec)
         self._stabiliser = scaling.Stabiliser(0.0)
         self._growth = scaling.Growth()
         self._starts: list[float] = []
@@ -264,12 +265,12 @@ class Simulation:
         """As `Placement.unmet`."""
         since = self._now - UNMET_MS / 1000
         self._unmet = {room: row for room, row in self._unmet.items() if row[0] >= since}
-        return sum(people for _, people in self._unmet.values())
+        return sum(min(people, self._most) for _, people in self._unmet.values())
 
     def _scheduled(self, horizon_s: float) -> int:
         """As `decisions.meeting_index.scheduled_participants`."""
         return sum(
-            max(each.expected, PEOPLE_AT_LEAST)
+            min(max(each.expected, PEOPLE_AT_LEAST), self._most)
             for each in self._all
             if each.id in self._waiting
             and each.starts_at <= self._now + horizon_s

@@ -6,11 +6,14 @@ runs as a child whose log is read here: sessions and bytes are counted, warnings
 are passed on as JSON. `GET :9641/metrics` answers in Prometheus' text format, `/readyz` asks the
 server itself by STUN, `/healthz` says that it runs.
 
+Where `KCS_COTURN_CERTIFICATE` names the file of the server's certificate, a new one is taken up as
+it comes (Secrets are renewed in place), with no connection cut.
+
 SIGTERM ends the server when nobody is connected any more, or after `KCS_COTURN_DRAIN_SECONDS` (0).
 Series have the label `pool` where `KCS_COTURN_POOL` is set. Nothing but the standard library.
 
 Sources: coturn 4.6 `ns_turn_server.c` (the lines; usage is what came since the last line, written
-every 4,096 packets and at a session's end); RFC 8489 (STUN).
+every 4,096 packets and at a session's end), `mainrelay.c` (SIGUSR2); RFC 8489 (STUN).
 """
 
 import json
@@ -27,6 +30,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import FrameType
 
 PORT = int(os.environ.get("KCS_COTURN_METRICS_PORT", "9641"))
@@ -36,6 +40,8 @@ _REFUSED = re.compile(r"incoming packet (\w+) processed, error (\d+)")
 _LISTENS = re.compile(r"IPv4\. (UDP|TCP|TLS/TCP) listener opened on ?: (\d+\.\d+\.\d+\.\d+):(\d+)")
 _NAMES_SOMEBODY = re.compile(r"session |user[ <]|username|\d+\.\d+\.\d+\.\d+:\d+ *$|remote|peer ")
 _CHALLENGE = "401"
+_LOOK_S = 5.0
+"""How often the certificate is looked at."""
 
 
 class Counts:
@@ -181,7 +187,27 @@ def pass_on(line: str) -> None:
         log("warning", "coturn_warning", message)
 
 
-def run(arguments: list[str], drain_s: float, pool: str) -> int:
+def follow(certificate: Path, child: "subprocess.Popen[str]", counts: Counts) -> None:
+    """Has the server read its certificate again whenever the file is another one; never returns."""
+    known = _content(certificate)
+    while True:
+        time.sleep(_LOOK_S)
+        now = _content(certificate)
+        # before it listens, the signal would end it
+        if now not in (None, known) and counts.listeners:
+            known = now
+            child.send_signal(signal.SIGUSR2)
+            log("info", "coturn_certificate_renewed", "the server reads it again")
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None
+
+
+def run(arguments: list[str], drain_s: float, pool: str, certificate: str = "") -> int:
     """Runs the server until it ends or SIGTERM; its exit status."""
     counts = Counts()
     exporter = Exporter(PORT, counts, pool)
@@ -200,6 +226,9 @@ def run(arguments: list[str], drain_s: float, pool: str) -> int:
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
+    if certificate:
+        watched = (Path(certificate), child, counts)
+        threading.Thread(target=follow, args=watched, daemon=True).start()
     log("info", "coturn_started", f"metrics on port {PORT}")
     assert child.stdout is not None
     for line in child.stdout:
@@ -211,8 +240,10 @@ def run(arguments: list[str], drain_s: float, pool: str) -> int:
 
 def main() -> None:
     """The command line is turnserver's."""
-    drain_s = float(os.environ.get("KCS_COTURN_DRAIN_SECONDS", "0"))
-    sys.exit(run(sys.argv[1:], drain_s, os.environ.get("KCS_COTURN_POOL", "")))
+    env = os.environ
+    drain_s = float(env.get("KCS_COTURN_DRAIN_SECONDS", "0"))
+    pool, certificate = env.get("KCS_COTURN_POOL", ""), env.get("KCS_COTURN_CERTIFICATE", "")
+    sys.exit(run(sys.argv[1:], drain_s, pool, certificate))
 
 
 if __name__ == "__main__":

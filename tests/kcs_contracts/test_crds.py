@@ -271,7 +271,7 @@ def test_two_who_apply_an_entry_each_of_a_list_both_get_theirs(namespace: Namesp
         ("sfupool.spec.exposure", ["mode", "HostPort", "Default: first 40000, last 40999."]),
         ("sfupool.spec.exposure.mode", ["HostNetwork: the node's network", "Default: HostPort."]),
         ("sfup.spec.drain.deadline", ["Default: 1h.", "written as 90s, 10m or 1h30m"]),
-        ("sfup.spec.turn", ["coturn pods; without it there are none.", "credentialTTL"]),
+        ("sfup.spec.turn", ["coturn pods; without it there are none.", "userQuota"]),
         ("mtg.spec.schedule", ["start <string> -required-", "2027-03-01T09:00:00Z"]),
         (
             "mtg.spec.expectedParticipants",

@@ -137,7 +137,6 @@ def turns(draw: Draw) -> Turn:
         port=draw(numbers(1024, 4999)),
         tls=draw(st.none() | tls),
         port_range=draw(port_ranges(46000, 65535, 100)),
-        credential_ttl=draw(numbers(10, 300).map(lambda seconds: f"{seconds}s")),
         user_quota=draw(numbers(1, 1000)),
         target_allocations=draw(numbers(1, 100000)),
         target_egress_mbps=draw(numbers(1, 400000)),

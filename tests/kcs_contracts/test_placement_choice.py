@@ -168,6 +168,34 @@ async def test_a_meeting_that_moves_takes_its_reservation_along_with_the_people_
         await placement.end(meeting, "expired")
 
 
+@pytest.mark.parametrize("forced", [True, False])
+async def test_a_meeting_that_leaves_without_a_region_stays_near_its_home_else_goes_anywhere(
+    placement: Placement, lease: Lease, person: Person, forced: bool
+) -> None:
+    meeting = MeetingId("m1")
+    for name, region in (("a", "eu"), ("b", "us"), ("c", "eu"), ("d", "")):
+        await placement.renew(lease(name, region=region, consumers=10 if name == "b" else 0), [])
+    home = await placement.assign(meeting, region="eu", warmup_ms=0)
+    await placement.join(meeting, person("p"), limit=9)
+    other = "c" if home.node == "a" else "a"
+
+    async def leaves() -> str:
+        now = await placement.assignment(meeting)
+        assert now is not None
+        if forced:
+            new = await placement.evict(meeting, now.node, now.epoch, "moved")
+        else:
+            new = await placement.migrate(meeting, now.node, now.epoch)
+        assert new is not None
+        return new.node
+
+    await placement.drain(home.node)
+    assert await leaves() == other
+    if forced:
+        await placement.drain(NodeName(other))
+        assert await leaves() == "b", "the fullest of those that are left"
+
+
 async def test_a_reservation_is_gone_after_a_quarter_of_an_hour_and_half_of_it_before(
     placement: Placement, redis: Redis, lease: Lease
 ) -> None:
@@ -179,3 +207,33 @@ async def test_a_reservation_is_gone_after_a_quarter_of_an_hour_and_half_of_it_b
         await redis.hset("kcs:reserved:a", "m1", f"{people}:{earlier}")
         assert await reserved(placement) == {"a": expected}
     assert await redis.hlen("kcs:reserved:a") == 0
+
+
+async def test_a_meeting_larger_than_any_node_goes_to_one_with_nothing_else_and_moves_like_others(
+    placement: Placement, lease: Lease, person: Person
+) -> None:
+    await placement.renew(lease("a"), [])
+    assert await placed(placement, "small") == "a"
+    with pytest.raises(NoCapacity):
+        await placed(placement, "large", expected=250)
+    await placement.renew(lease("b"), [])
+    assert await placed(placement, "large", expected=250) == "b"
+    with pytest.raises(NoCapacity):
+        await placed(placement, "larger", expected=9000)
+    for number in range(120):
+        await placement.join(MeetingId("large"), person(f"p{number}"), limit=200)
+    await placement.renew(lease("c"), [])
+    home = await placement.assign(MeetingId("large"))
+    moved = await placement.migrate(MeetingId("large"), home.node, home.epoch)
+    assert moved is not None
+    assert moved.node == "c"
+
+
+async def test_meetings_that_found_no_room_are_noted_up_to_a_bound_and_for_an_hour(
+    placement: Placement, redis: Redis
+) -> None:
+    for number in range(1005):
+        with pytest.raises(NoCapacity):
+            await placed(placement, f"m{number}")
+    assert len(await placement.unmet()) == 1000
+    assert 3500 < await redis.ttl("kcs:unmet") <= 3600

@@ -84,7 +84,7 @@ def test_fields_of_a_newer_version_are_ignored() -> None:
 def test_what_nobody_said_is_left_out() -> None:
     assert "turn" not in SFUPoolSpec().to_json()
     assert "desired" not in SFUPoolSpec().to_json()["replicas"]
-    assert Turn().to_json()["credentialTTL"] == "300s"
+    assert Turn().to_json()["userQuota"] == 12
     assert "schedule" not in MeetingSpec(display_name="Talk", host="ada").to_json()
 
 

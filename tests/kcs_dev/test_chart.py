@@ -1,5 +1,6 @@
 """The chart renders what it should: golden files, and what must hold of every pod."""
 
+import base64
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,9 @@ PRODUCTION: dict[str, object] = {
     "secrets__internal": "own-internal",
     "secrets__turn": "own-turn",
     "operator__evictionWebhook__existingSecret": "own-webhook",
+    "operator__evictionWebhook__caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n",
+    "operator__evictionWebhook__path": "only0in0tests000",
+    "operator__tracing__endpoint": "http://collector.observability:4318",
 }
 MONITORS = [f"monitoring.coreos.com/v1/{kind}" for kind in PROMETHEUS]
 
@@ -76,6 +80,7 @@ def _told(body: dict[str, Any]) -> dict[str, Any]:
         body = {**body, where: dict.fromkeys(body[where], "...")}
     for hook in body.get("webhooks", []):
         hook["clientConfig"]["caBundle"] = "..."
+        hook["clientConfig"]["service"]["path"] = "..."
     meta = {k: v for k, v in body["metadata"].items() if k != "labels"}
     return {**body, "metadata": meta}
 
@@ -172,6 +177,25 @@ def test_monitors_and_rules_come_with_prometheus_operator_alone() -> None:
     assert kinds.count("PrometheusRule") == len(list((CHART / "rules").glob("*.yaml")))
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", {"runbook": "docs/runbooks"}),
+        ("https://git.example.org/docs/", {"runbook_url": "https://git.example.org/docs"}),
+    ],
+)
+def test_alerts_lead_to_their_runbooks_where_these_are_published(
+    url: str, said: dict[str, str]
+) -> None:
+    objects = render(apis=MONITORS, metrics__runbookURL=url)
+    groups = named(objects, "PrometheusRule", "kcs-alerts")["spec"]["groups"]
+    alerts = [rule for group in groups for rule in group["rules"]]
+    assert len(alerts) > 20
+    for alert in alerts:
+        found = {k: v for k, v in alert["annotations"].items() if "runbook" in k}
+        assert found == {k: f"{v}/{alert['alert']}.md" for k, v in said.items()}
+
+
 def test_dashboards_are_labelled_for_grafanas_sidecar(objects: list[dict[str, Any]]) -> None:
     maps = [each for each in objects if each["kind"] == "ConfigMap"]
     assert len(maps) == len(list((CHART / "dashboards").glob("*.json")))
@@ -218,6 +242,31 @@ def test_the_webhook_asks_about_the_pools_namespace_alone(objects: list[dict[str
     assert "startsWith" in hook["matchConditions"][0]["expression"]
 
 
+def test_the_webhooks_path_is_the_secrets_and_the_operator_has_it() -> None:
+    objects = render()
+    kept = named(objects, "Secret", "kcs-webhook")["data"]
+    path = base64.b64decode(kept["path"]).decode()
+    assert len(path) == 32
+    assert asked_at(objects) == (f"/evictions/{path}", kept["ca.crt"])
+    pod = named(objects, "Deployment", "kcs-operator")["spec"]["template"]["spec"]
+    (mounted,) = [each for each in pod["volumes"] if each["name"] == "webhook"]
+    assert mounted["secret"]["secretName"] == "kcs-webhook"
+
+
+def test_where_nothing_can_be_looked_up_the_webhooks_secret_is_told() -> None:
+    objects = render(**{k: v for k, v in PRODUCTION.items() if "evictionWebhook" in k})
+    assert not [o for o in objects if o["kind"] == "Secret" and "webhook" in o["metadata"]["name"]]
+    ca = str(PRODUCTION["operator__evictionWebhook__caBundle"]).encode()
+    assert asked_at(objects) == ("/evictions/only0in0tests000", base64.b64encode(ca).decode())
+
+
+def asked_at(objects: list[dict[str, Any]]) -> tuple[str, str]:
+    """The webhook's path and CA, as the API server is told."""
+    (hook,) = named(objects, "ValidatingWebhookConfiguration", "kcs-operator-kcs")["webhooks"]
+    config = hook["clientConfig"]
+    return config["service"]["path"], config["caBundle"]
+
+
 def test_hooks_are_the_test_and_the_end(objects: list[dict[str, Any]]) -> None:
     hooks = {
         each["metadata"]["annotations"][HOOK]
@@ -247,7 +296,7 @@ def test_objects_that_stay_lose_their_finalizers_when_the_operator_is_gone() -> 
         for r in each["rules"]
         for verb in r["verbs"]
     }
-    assert verbs == {"get", "list", "patch"}
+    assert verbs == {"list", "patch"}
     assert named(objects, "Role", "kcs-uninstall-pods")["metadata"].get("namespace", "kcs") == "kcs"
     keep = {"helm.sh/resource-policy": "keep"}
     assert named(objects, "SFUPool", "default")["metadata"]["annotations"] == keep
@@ -262,6 +311,51 @@ def test_the_api_server_may_have_other_ports() -> None:
         assert "6443" not in str(egress).replace("16443", "")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [
+        ("http://collector.observability:4318", 4318),
+        ("https://traces.example.org/otlp", 443),
+        ("http://10.0.0.5", 80),
+    ],
+)
+def test_the_operator_sends_traces_where_it_is_told_to_and_may(endpoint: str, port: int) -> None:
+    objects = render(operator__tracing__endpoint=endpoint)
+    (container,) = named(objects, "Deployment", "kcs-operator")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert {"name": "KCS_TRACING__ENDPOINT", "value": endpoint} in container["env"]
+    egress = named(objects, "NetworkPolicy", "kcs-operator")["spec"]["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": port}]} in egress
+
+
+def test_the_port_of_another_store_is_its_address_s_or_the_usual_one() -> None:
+    for url, port in (("redis://10.0.0.5/0", 6379), ("redis://cache7:6380/0", 6380)):
+        objects = render(redis__builtIn=False, redis__external__url=url)
+        egress = named(objects, "NetworkPolicy", "kcs-operator")["spec"]["egress"]
+        assert {"ports": [{"protocol": "TCP", "port": port}]} in egress
+
+
+def test_a_store_whose_url_is_in_a_secret_is_reached_at_the_port_that_is_said() -> None:
+    objects = render(
+        redis__builtIn=False,
+        redis__external={"existingSecret": "own", "port": 6380},
+        postgresql__builtIn=False,
+        postgresql__external={"existingSecret": "own", "port": 6432},
+    )
+    for part, ports in (("operator", {6380}), ("sfu", {6380}), ("signaling", {6380, 6432})):
+        egress = named(objects, "NetworkPolicy", f"kcs-{part}")["spec"]["egress"]
+        for port in ports:
+            assert {"ports": [{"protocol": "TCP", "port": port}]} in egress, (part, port)
+
+
+def test_coturn_pods_send_to_the_media_ports_alone_where_these_are_said() -> None:
+    objects = render(networkPolicies__turnPeerPorts={"first": 40000, "last": 40999})
+    dns, peers = named(objects, "NetworkPolicy", "kcs-turn")["spec"]["egress"]
+    assert dns["ports"][0]["port"] == 53
+    assert peers == {"ports": [{"protocol": "UDP", "port": 40000, "endPort": 40999}]}
+
+
 def test_of_all_operators_of_a_namespace_one_leads_whatever_their_releases_are_called() -> None:
     objects = render(fullnameOverride="second")
     rules = named(objects, "Role", "second-operator")["rules"]
@@ -273,3 +367,4 @@ def test_of_all_operators_of_a_namespace_one_leads_whatever_their_releases_are_c
         "containers"
     ]
     assert "KCS_OPERATOR__LEASE_NAME" not in {each["name"] for each in container["env"]}
+    assert {"name": "KCS_OPERATOR__LEASE_ROLE", "value": "second-operator"} in container["env"]

@@ -137,7 +137,9 @@ def test_an_upgrade_keeps_every_secret(release: Release) -> None:
     hook = release.kubernetes.get(
         "validatingwebhookconfiguration", f"kcs-operator-{release.namespace}"
     )
-    bundle = hook["webhooks"][0]["clientConfig"]["caBundle"]
+    config = hook["webhooks"][0]["clientConfig"]
+    assert config["service"]["path"] == f"/evictions/{before['webhook']['path']}"
+    bundle = config["caBundle"]
     assert base64.b64decode(bundle).decode() == before["webhook"]["ca.crt"]
 
 

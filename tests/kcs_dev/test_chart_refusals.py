@@ -35,6 +35,26 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"operator__evictionWebhook__failurePolicy": "Maybe"},
         "'/operator/evictionWebhook/failurePolicy': value must be one of 'Fail', 'Ignore'",
     ),
+    (
+        {"operator__evictionWebhook__existingSecret": "own-webhook"},
+        "Say it in operator.evictionWebhook.caBundle too",
+    ),
+    (
+        {
+            "operator__evictionWebhook__existingSecret": "own-webhook",
+            "operator__evictionWebhook__caBundle": "-----BEGIN CERTIFICATE-----\nAA==\n",
+        },
+        "Say it in operator.evictionWebhook.path too",
+    ),
+    ({"operator__evictionWebhook__caBundle": "LS0tLS1C"}, "/caBundle': 'LS0tLS1C' does not match"),
+    ({"operator__evictionWebhook__path": "guessed"}, "'guessed' does not match pattern"),
+    ({"metrics__runbookURL": "docs/runbooks"}, "'/metrics/runbookURL': 'docs/runbooks' does not"),
+    ({"redis__external__port": 0}, "'/redis/external/port': minimum: got 0, want 1"),
+    (
+        {"operator__tracing__endpoint": "collector:4318"},
+        "is no receiver of traces: write it as http://collector.observability:4318",
+    ),
+    ({"operator__tracing__endpoint": "http://me:secret@collector:4318"}, "is no receiver"),
     ({"redis__builtIn": False}, "set redis.external.url or redis.external.existingSecret"),
     ({"redis__external__url": "redis://a"}, "set redis.builtIn=false"),
     (

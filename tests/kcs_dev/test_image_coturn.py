@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -28,14 +29,14 @@ RELAYED = 9_000
 class Server:
     """A running one, and its exporter."""
 
-    def __init__(self, home: Path, **env: str):
+    def __init__(self, home: Path, tls: tuple[str, ...] = ("no-tls",), **env: str):
         self.port, self.metrics_port = free_port(), free_port()
         config = home / "turnserver.conf"
         lines = [
             "listening-ip=127.0.0.1",
             f"listening-port={self.port}",
             "no-dtls",
-            "no-tls",
+            *tls,
             "relay-ip=127.0.0.77",
             "realm=kcs.test",
             "use-auth-secret",
@@ -149,6 +150,32 @@ def test_it_ends_when_the_last_connection_has_ended(tmp_path: Path) -> None:
         assert server.process.wait(timeout=10) == 0
     finally:
         server.close()
+
+
+def test_a_renewed_certificate_is_taken_up_and_nobody_is_cut_off(tmp_path: Path) -> None:
+    certify(tmp_path)
+    port, file = free_port(), tmp_path / "tls.crt"
+    tls = (f"tls-listening-port={port}", f"cert={file}", f"pkey={tmp_path / 'tls.key'}")
+    server = Server(tmp_path, tls, KCS_COTURN_CERTIFICATE=str(file))
+    try:
+        assert ssl.get_server_certificate(("127.0.0.1", port)) == file.read_text()
+        with server.client() as client:
+            assert client.allocate().code == 0
+            certify(tmp_path)
+            renewed = file.read_text()
+            server.until(lambda: ssl.get_server_certificate(("127.0.0.1", port)) == renewed)
+            assert client.permit("127.0.0.1") == 0, "the connection is there still"
+    finally:
+        server.close()
+
+
+def certify(home: Path) -> None:
+    """A new key, and a new certificate in the place of the old one."""
+    made = ("-keyout", str(home / "new.key"), "-out", str(home / "new.crt"))
+    kind = ("-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=turn")
+    subprocess.run(["openssl", "req", "-x509", *kind, *made], check=True, capture_output=True)
+    (home / "new.key").replace(home / "tls.key")
+    (home / "new.crt").replace(home / "tls.crt")
 
 
 def test_without_a_turnserver_it_fails(tmp_path: Path) -> None:

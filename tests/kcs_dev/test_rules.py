@@ -72,10 +72,10 @@ def test_names_are_used_once() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_an_alert_says_what_is_wrong_and_has_a_runbook(alert: Alert) -> None:
     annotations = alert.rule()["annotations"]
-    assert annotations["runbook_url"] == f"{RUNBOOKS}/{alert.name}.md"
+    assert annotations["runbook"] == f"{RUNBOOKS}/{alert.name}.md"
     assert alert.summary.endswith(".")
     assert "First:" in alert.description
-    text = (PAGES / f"{alert.name}.md").read_text()
+    text = (ROOT / annotations["runbook"]).read_text()
     assert text.startswith(f"# {alert.name}\n")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
     assert f"**{alert.severity}**" in text

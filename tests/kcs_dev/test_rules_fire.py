@@ -121,6 +121,10 @@ def pods(wanted: int, **states: int) -> Series:
     }
 
 
+def another_pool(wanted: int) -> Series:
+    return {f'kcs_operator_desired_pods{{{OP},pool="other",role="sfu"}}': str(wanted)}
+
+
 def capacity(free: int) -> Series:
     name = f'kcs_operator_capacity_participants{{{OP},pool="main",state='
     return {**LEADS, f'{name}"free"}}': str(free), f'{name}"total"}}': "100"}
@@ -179,6 +183,9 @@ CASES: list[Fires | Calm] = [
     Calm("KcsRedisUnavailable", {**dependency("redis", 1, 1), **dependency("database", 0, 0)}),
     Fires("KcsNoSfuNode", {NODES: "0", **REDIS_UP}, IN_NS),
     Calm("KcsNoSfuNode", {NODES: "1", **REDIS_UP}),
+    Fires("KcsNoSfuNode", {NODES: "0", **REDIS_UP, **pods(1)}, IN_NS),
+    Fires("KcsNoSfuNode", {NODES: "0", **REDIS_UP, **pods(0), **another_pool(1)}, IN_NS),
+    Calm("KcsNoSfuNode", {NODES: "0", **REDIS_UP, **pods(0), **another_pool(0)}),
     Calm("KcsNoSfuNode", {NODES: "0", **dependency("redis", 0, 0)}),
     Fires("KcsNoCapacity", {NO_CAPACITY: "0 1"}, IN_NS),
     Calm("KcsNoCapacity", {NO_CAPACITY: "7"}),

@@ -1,11 +1,14 @@
 """`kubectl drain` of a Kubernetes node: the real API server asks the real webhook."""
 
 import base64
+import secrets
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.support.kubernetes import KubectlError, Namespace
 from tests.support.operator import OperatorProcess, Pods, seat, sfu_pool, until
@@ -15,10 +18,13 @@ from kcs_contracts.placement import Placement
 from kcs_dev.processes import free_port
 from kcs_operator.cluster import Cluster
 
+SECRET_PATH = secrets.token_hex(16)
+
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A folder with tls.crt and tls.key of 127.0.0.1, signed by itself."""
+    """A folder with tls.crt and tls.key of 127.0.0.1, signed by itself, and the secret path."""
+    (tmp_path / "path").write_text(f"{SECRET_PATH}\n")
     subprocess.run(
         [
             "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -35,6 +41,7 @@ def certificate(tmp_path: Path) -> Path:
 def hook(namespace: Namespace, certificate: Path, port: int) -> dict[str, object]:
     ca = base64.b64encode((certificate / "tls.crt").read_bytes()).decode()
     name = f"evictions-{namespace.name}"
+    url = f"https://127.0.0.1:{port}/evictions/{SECRET_PATH}"
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
@@ -42,7 +49,7 @@ def hook(namespace: Namespace, certificate: Path, port: int) -> dict[str, object
         "webhooks": [
             {
                 "name": "evictions.meetings.kcs.dev",
-                "clientConfig": {"url": f"https://127.0.0.1:{port}/evictions", "caBundle": ca},
+                "clientConfig": {"url": url, "caBundle": ca},
                 "rules": [
                     {
                         "apiGroups": [""],
@@ -117,6 +124,49 @@ async def test_an_eviction_drains_the_pod_and_waits_until_it_is_empty(
         return node.name not in {each.name for each in pods.of("pool")}
 
     await until(gone, "the operator has deleted the empty pod")
+
+
+async def test_whoever_does_not_know_the_path_marks_nothing(
+    namespace: Namespace,
+    api: Cluster,
+    pods: Pods,
+    certificate: Path,
+    new_operator: Callable[..., OperatorProcess],
+) -> None:
+    port = free_port()
+    operator = new_operator(
+        KCS_HTTP__WEBHOOK_PORT=str(port), KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)
+    )
+    await operator.leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 1}))
+
+    async def there() -> bool:
+        return len(pods.of("pool")) == 1
+
+    await until(there, "the pod is there")
+    (node,) = pods.of("pool")
+    for path in ("evictions", "evictions/", "evictions/guessed", f"evictions/{SECRET_PATH}0"):
+        assert await ask(port, path, namespace, node.name) == 404, path
+    assert DRAIN_REQUESTED not in (await marks(api, node.name))
+    assert await ask(port, f"evictions/{SECRET_PATH}", namespace, node.name) == 200
+    assert DRAIN_REQUESTED in (await marks(api, node.name))
+
+
+async def ask(port: int, path: str, namespace: Namespace, pod: str) -> int:
+    """Asks for an eviction as the API server does."""
+    review = {"request": {"uid": "u", "name": pod, "namespace": namespace.name}}
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"https://127.0.0.1:{port}/{path}", json=review, ssl=trusting) as answer,
+    ):
+        return answer.status
+
+
+async def marks(api: Cluster, pod: str) -> dict[str, str]:
+    found: dict[str, str] = (await api.get("pods", pod))["metadata"]["annotations"]
+    return found
 
 
 async def test_other_pods_are_evicted_as_ever(

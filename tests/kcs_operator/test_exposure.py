@@ -1,6 +1,5 @@
 """Pods with Services of their own, on a real API server: node ports, load balancers."""
 
-import asyncio
 from typing import Any
 
 from tests.support.kubernetes import Namespace
@@ -36,6 +35,13 @@ async def running(pods: Pods, count: int) -> None:
     await until(is_so, f"{count} pods")
 
 
+async def limits(api: Cluster) -> str:
+    """What keeps the pool from having more pods, as its status says it."""
+    status = (await api.get("sfupools", "pool")).get("status", {})
+    found = {each["type"]: each["message"] for each in status.get("conditions", ())}
+    return str(found.get("ScalingLimited", ""))
+
+
 def announced(pod: dict[str, Any]) -> str:
     env = {each["name"]: each.get("value", "") for each in pod["spec"]["containers"][0]["env"]}
     return str(env["KCS_MEDIA__ANNOUNCED_ADDRESS"])
@@ -46,11 +52,16 @@ async def test_a_pod_behind_a_load_balancer_waits_for_its_address_and_announces_
 ) -> None:
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 2}, exposure=BALANCED))
     await served(api, 1)
-    await asyncio.sleep(2)
-    assert not await api.list("pods")
     (service,) = await services(api)
     assert service["spec"]["externalTrafficPolicy"] == "Local"
     name = service["metadata"]["name"]
+    text = f"No more pods: the load balancer of Service {name} has no address yet."
+
+    async def said() -> bool:
+        return await limits(api) == text
+
+    await until(said, "the status says what the pool waits for")
+    assert not await api.list("pods")
     address = {"loadBalancer": {"ingress": [{"ip": "198.51.100.7"}]}}
     await api.patch_status("services", name, address)
     await running(pods, 1)
@@ -58,6 +69,11 @@ async def test_a_pod_behind_a_load_balancer_waits_for_its_address_and_announces_
     assert pod["metadata"]["name"] == name
     assert announced(pod) == "198.51.100.7"
     assert len(await services(api)) == 1
+
+    async def said_no_more() -> bool:
+        return await limits(api) == "The pool may grow as it needs."
+
+    await until(said_no_more, "the status takes it back")
 
 
 async def test_a_pod_with_node_ports_has_the_same_port_inside_and_outside(

@@ -11,13 +11,17 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 from tests.support.kubernetes import Namespace
 from tests.support.operator import OperatorProcess, sfu_pool, until
 from tests.support.virtual_time import VirtualLoop, virtually
 
+from kcs_contracts.ids import MeetingId, NodeName
+from kcs_contracts.placement import Placement
+from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.errors import AlreadyThere, ApiAway, Conflict, NotFound, NotLeading
-from kcs_operator.leadership import Leadership, LeadershipLost
+from kcs_operator.leadership import Leadership, LeadershipLost, LeadersPlacement
 
 SECONDS = 15
 _versions = itertools.count(1)
@@ -195,6 +199,85 @@ def test_a_process_that_was_stopped_for_a_while_does_not_lead_when_it_goes_on() 
         assert not mine.leads()
 
     virtually(world())
+
+
+def test_a_lease_that_somebody_deletes_is_not_taken_while_its_holder_may_still_lead() -> None:
+    store: dict[str, Object] = {}
+
+    async def world() -> None:
+        loop = asyncio.get_running_loop()
+        first, other = (leadership(Leases(store, lambda: 0.01), name, loop) for name in "ab")
+        await first.acquire()
+        begun = loop.time()
+        follows = asyncio.create_task(other.acquire())
+        await asyncio.sleep(5)
+        store.clear()
+        await follows
+        assert loop.time() - begun > SECONDS
+        assert other.leads()
+        assert not first.leads()
+
+    virtually(world())
+
+
+def test_whose_lease_somebody_deletes_has_it_again_with_the_next_renewal() -> None:
+    store: dict[str, Object] = {}
+
+    async def world() -> None:
+        loop = asyncio.get_running_loop()
+        mine = leadership(Leases(store, lambda: 0.01), "a", loop)
+        await mine.acquire()
+        hold = asyncio.create_task(mine.hold())
+        await asyncio.sleep(1)
+        store.clear()
+        await asyncio.sleep(SECONDS / 5)
+        assert store["lease"]["spec"]["holderIdentity"] == "a"
+        assert mine.leads()
+        hold.cancel()
+
+    virtually(world())
+
+
+async def test_the_lease_belongs_to_the_role_so_that_it_goes_with_it(
+    namespace: Namespace, api: Cluster
+) -> None:
+    first = Leadership(api, "kcs-operator", "a", 5)  # an operator that did not do this yet
+    await first.acquire()
+    await first.release()
+    namespace.kubectl("create", "role", "ours", "--verb=get", "--resource=pods")
+    other = Leadership(api, "kcs-operator", "b", 5, role="ours")
+    await other.acquire()
+    (owner,) = (await api.get("leases", "kcs-operator"))["metadata"]["ownerReferences"]
+    assert owner["uid"] == namespace.get("role", "ours")["metadata"]["uid"]
+    assert (owner["kind"], owner["name"]) == ("Role", "ours")
+    namespace.kubectl("delete", "lease", "kcs-operator")
+    namespace.kubectl("delete", "role", "ours")
+    third = Leadership(api, "kcs-operator", "c", 5, role="ours")
+    await third.acquire()
+    assert third.leads(), "without its Role, too"
+    assert "ownerReferences" not in (await api.get("leases", "kcs-operator"))["metadata"]
+
+
+async def test_who_leads_no_more_changes_nothing_in_redis(redis: Redis) -> None:
+    node, leading = NodeName("n1"), True
+    await Placement(redis).load()
+    placement = LeadersPlacement(redis, lambda: leading)
+    await placement.drain(node)
+    await placement.set_strategy("pool", "spread")
+    leading = False
+    server = TurnServer(host="192.0.2.1", region="", udp_port=3478)
+    for call in (
+        placement.undrain(node),
+        placement.set_strategy("pool", "packed"),
+        placement.issue_turn_servers("pool", [server]),
+        placement.assign(MeetingId("m"), warmup_ms=0),
+        placement.nodes(),
+    ):
+        with pytest.raises(NotLeading):
+            await call
+    assert await redis.smembers("kcs:drained") == {b"n1"}
+    assert await redis.hgetall("kcs:pools") == {b"pool": b"spread"}
+    assert await Placement(redis).issued_turn_servers("pool") == ()
 
 
 def test_failures_that_pass_are_borne() -> None:

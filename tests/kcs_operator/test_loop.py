@@ -13,9 +13,16 @@ REVIEW_S = 300.0
 
 
 def looks(
-    fails: Callable[[int], Exception | None], seconds: float, touched: tuple[float, ...] = ()
+    fails: Callable[[int], Exception | None],
+    seconds: float,
+    touched: tuple[float, ...] = (),
+    wished: tuple[tuple[float, int], ...] = (),
 ) -> list[float]:
-    """When it looked, in so many seconds."""
+    """When it looked, in so many seconds.
+
+    Args:
+        wished: when the object was told of, with its generation; before that it was 1.
+    """
     times: list[float] = []
 
     async def world() -> None:
@@ -27,8 +34,11 @@ def looks(
                 raise error
 
         loop = Loop("Test", "key", look, REVIEW_S)
+        loop.touch(1)
         for at in touched:
             asyncio.get_running_loop().call_at(at, loop.touch)
+        for at, generation in wished:
+            asyncio.get_running_loop().call_at(at, loop.touch, generation)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(seconds):
                 await loop.run()
@@ -60,6 +70,33 @@ def test_a_change_is_looked_at_at_once_and_many_as_one() -> None:
 def test_changes_do_not_cut_a_pause_short_and_are_seen_after_it() -> None:
     found = looks(lambda number: Refused("no") if number < 4 else None, 200, (0.5, 1.5, 3.5, 8))
     assert found == [0, 1, 3, 7, 8.1]
+
+
+def test_a_new_wish_ends_the_pause_and_begins_the_pauses_anew() -> None:
+    wished = ((20, 1), (21, 2), (22.5, 2), (22.6, 2))
+    found = looks(lambda number: Refused("no"), 40, (18,), wished)
+    assert found == [0, 1, 3, 7, 15, 21, 22, 24, 28, 36]
+
+
+def test_a_wish_that_comes_during_a_look_that_fails_is_looked_at_next() -> None:
+    times: list[float] = []
+
+    async def world() -> None:
+        clock = asyncio.get_running_loop().time
+
+        async def look(_: str) -> None:
+            times.append(clock())
+            await asyncio.sleep(5)
+            raise Refused("no")
+
+        loop = Loop("Test", "key", look, REVIEW_S)
+        asyncio.get_running_loop().call_at(2, loop.touch, 2)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10):
+                await loop.run()
+
+    virtually(world())
+    assert times == [0, 5]
 
 
 def test_a_bug_is_tried_again_too() -> None:

@@ -135,6 +135,7 @@ def test_a_pods_service_keeps_the_port_and_goes_to_no_other_node(mode: str) -> N
     pod, service = sfu(body, 1), sfu_service(body, "pool-abcde", 1, SETTINGS)
     spec = service["spec"]
     assert (spec["type"], spec["externalTrafficPolicy"]) == (mode, "Local")
+    assert spec["publishNotReadyAddresses"], "calls go on while Redis is away"
     assert spec["selector"].items() <= pod["metadata"]["labels"].items()
     other = sfu_pod(body, "pool-fghjk", 0, SETTINGS)["metadata"]["labels"]
     assert not spec["selector"].items() <= other.items()
@@ -221,6 +222,7 @@ def test_an_sfu_pod_is_told_all_that_it_needs_and_no_secret_in_clear() -> None:
 
 
 TURN = {"portRange": {"first": 50000, "last": 50099}, "tls": {"secretName": "turn-tls"}}
+PROBES = ("readiness", "startup", "liveness")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -270,6 +272,28 @@ def test_a_coturn_pod_has_its_nodes_port_in_every_mode_and_its_secret_as_a_file(
     assert SECRET not in str(pod)
 
 
+@pytest.mark.parametrize(
+    ("mode", "port", "low"),
+    [("HostPort", 443, True), ("HostPort", 5349, False), ("HostNetwork", 443, False)],
+)
+def test_a_coturn_pod_may_have_port_443_and_follows_its_certificate(
+    mode: str, port: int, low: bool
+) -> None:
+    pod = coturn(pool(mode, turn={**TURN, "tls": {"secretName": "turn-tls", "port": port}}))
+    sysctls = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    assert pod["spec"]["securityContext"].get("sysctls", []) == (sysctls if low else [])
+    assert env(pod)["KCS_COTURN_CERTIFICATE"] == "/etc/kcs-coturn-tls/tls.crt"
+    without = coturn(pool(mode, turn={"port": port}))
+    assert without["spec"]["securityContext"].get("sysctls", []) == (sysctls if low else [])
+    assert "KCS_COTURN_CERTIFICATE" not in env(without)
+
+
+def test_an_sfu_pod_that_waits_for_redis_is_not_ready_and_lives() -> None:
+    container = only(sfu(pool()))
+    asked = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in PROBES}
+    assert asked == {"readiness": "/readyz", "startup": "/healthz", "liveness": "/healthz"}
+
+
 def test_what_stands_on_all_objects_of_a_pool() -> None:
     body = pool("NodePort", template={"labels": {"team": "a"}, "annotations": {"why": "b"}})
     pod = sfu(body, 2)
@@ -300,6 +324,37 @@ def test_the_labels_of_a_template_never_replace_the_operators() -> None:
     labels = sfu(pool(template={"labels": hostile}))["metadata"]["labels"]
     assert labels["meetings.kcs.dev/pool"] == "pool"
     assert labels["app.kubernetes.io/managed-by"] == "kcs-operator"
+
+
+@pytest.mark.parametrize(
+    ("workers", "said", "requests"),
+    [
+        (1, {}, {"cpu": "500m", "memory": "192Mi"}),
+        (4, {}, {"cpu": "2000m", "memory": "384Mi"}),
+        (4, {"requests": {"cpu": 4}}, {"cpu": 4, "memory": "384Mi"}),
+        (1, {"limits": {"memory": "100Mi"}}, {"cpu": "500m"}),  # it is the request as well
+        (1, {"limits": {"cpu": "250m", "memory": "1Gi"}}, {}),
+        (1, {"requests": {"cpu": 0, "memory": 0}}, {"cpu": 0, "memory": 0}),
+        (1, {"requests": {"media.example.org/card": 1}}, None),
+    ],
+)
+def test_an_sfu_pod_asks_for_what_its_workers_take_unless_the_template_says_it(
+    workers: int, said: dict[str, Any], requests: dict[str, Any] | None
+) -> None:
+    body = pool(capacity={"workers": workers}, template={"resources": said})
+    found = only(sfu(body))["resources"]
+    if requests is None:
+        requests = {"cpu": "500m", "memory": "192Mi", "media.example.org/card": 1}
+    assert found["requests"] == requests
+    assert found.get("limits", {}) == said.get("limits", {})
+
+
+def test_a_coturn_pod_asks_for_something_whatever_the_sfu_container_does() -> None:
+    asked = [
+        only(coturn(pool(turn=TURN, template={"resources": said})))["resources"]["requests"]
+        for said in ({}, {"requests": {"cpu": 9, "memory": "9Gi"}})
+    ]
+    assert asked == [{"cpu": "100m", "memory": "64Mi"}] * 2
 
 
 def test_names_fit_into_a_label_and_never_come_twice() -> None:

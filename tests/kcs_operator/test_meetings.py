@@ -357,6 +357,7 @@ POOLS = {"a": "", "b": "eu", "c": "eu"}
     [
         ([], {}),
         ([body("one", status(), start_s=60, expectedParticipants=40)], {"a": 40}),
+        ([body("huge", status(), start_s=60, expectedParticipants=9000)], {"a": 45}),
         ([body("few", status(), start_s=60, expectedParticipants=2)], {"a": 15}),
         ([body("far", status(), start_s=700)], {}),
         ([body("late", status(), start_s=-60, expectedParticipants=20)], {"a": 20}),
@@ -386,9 +387,9 @@ def test_people_who_are_expected_soon_in_meetings_without_room(
     for each in meetings:
         index.put(each)
     found = {
-        pool: scheduled_participants(index, pool, POOLS, NOW, 600)
+        pool: scheduled_participants(index, pool, POOLS, NOW, 600, most=45)
         for pool in POOLS
-        if scheduled_participants(index, pool, POOLS, NOW, 600)
+        if scheduled_participants(index, pool, POOLS, NOW, 600, most=45)
     }
     assert found == expected
 

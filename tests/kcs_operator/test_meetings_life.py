@@ -404,6 +404,33 @@ async def test_one_that_signaling_lost_is_registered_again(
         await until(is_back, "it is on record again", 20)
 
 
+async def test_its_links_follow_signalings_public_address(
+    world: Declared, own_signaling: Signaling
+) -> None:
+    world.signaling = own_signaling
+    async with world.lead():
+        world.namespace.apply(declared())
+        before = (await world.until(Registered="Registered"))["joinURL"]
+    await own_signaling.stop()
+    home, redis_url = own_signaling.home, own_signaling.redis_url
+    settings = {"KCS_INTERNAL__KEY": KEY, "KCS_HTTP__PUBLIC_URL": "https://meet.example.net"}
+    world.signaling = await Signaling(home, redis_url, **settings).start()
+    try:
+        async with world.lead() as meetings:
+            path = before.partition("/m/")[2]
+            after = f"https://meet.example.net/m/{path}"
+            await world.until(joinURL=after)
+            secret = await world.api.get("secrets", "lab-host")
+            link = base64.b64decode(secret["data"]["hostURL"]).decode()
+            assert link.startswith(f"{after}#token=")
+            written = await world.writes()
+            await meetings.review()
+            await meetings.sweep()
+            assert await world.writes() == written
+    finally:
+        await world.signaling.stop()
+
+
 async def test_one_that_its_host_deleted_is_over(world: Declared) -> None:
     async with world.lead() as meetings:
         world.namespace.apply(declared())

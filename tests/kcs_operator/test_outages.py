@@ -152,6 +152,23 @@ async def test_too_many_requests_are_asked_again_later(
     assert proxy.refused < 60, "it asks again with pauses, not as fast as it can"
 
 
+async def test_a_change_of_the_spec_of_a_pool_that_fails_is_taken_up_at_once(
+    namespace: Namespace, pods: Pods, proxy: ApiProxy, behind: Callable[..., OperatorProcess]
+) -> None:
+    await behind(KCS_OPERATOR__LEASE_SECONDS="60").leads()
+    proxy.retry_after = "30"  # and so long is the pause
+    proxy.busy = lambda request: request.method == "POST" and request.path.endswith("/pods")
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 5}))
+
+    async def refused() -> bool:
+        return proxy.refused > 0
+
+    await until(refused, "it fails")
+    proxy.busy = lambda request: False
+    namespace.apply(sfu_pool(replicas={"min": 2, "max": 5}))
+    await count(pods, 2, 25)
+
+
 async def test_a_stopped_api_server_takes_no_pod_and_the_work_goes_on_after(
     tmp_path: Path, redis_url: str, placement: Placement
 ) -> None:
@@ -220,3 +237,12 @@ async def test_without_redis_no_pod_is_made_or_deleted_and_the_pool_says_why(
         operator.close()
         await client.aclose()
         redis.stop()
+
+
+async def test_no_proxy_that_the_environment_names_stands_between_us_and_the_api(
+    namespace: Namespace, pods: Pods, new_operator: Callable[..., OperatorProcess]
+) -> None:
+    nobody = "http://127.0.0.1:1"
+    await new_operator(HTTPS_PROXY=nobody, ALL_PROXY=nobody).leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 5}))
+    await count(pods, 1)

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kcs_contracts.ids import Epoch, MeetingId
-from kcs_contracts.labels import Role
+from kcs_contracts.labels import DRAIN_REQUESTED, Role
 from kcs_contracts.placement.models import Housed
 from kcs_contracts.resources.v1alpha1 import Drain, PodState, Update
-from kcs_operator.decisions.observed import History, ObservedPod
+from kcs_operator.decisions.observed import History, ObservedPod, observe
 from kcs_operator.decisions.pods import (
     POOL_DELETED,
     SCALED_DOWN,
@@ -19,6 +19,7 @@ from kcs_operator.decisions.pods import (
     Goal,
     plan,
 )
+from kcs_operator.manifests.names import DRAINING_SINCE
 
 NOW = 1_000_000.0
 OLD, NEW = "old", "new"
@@ -78,12 +79,13 @@ def test_a_pod_that_is_missing_for_a_moment_is_left_alone_then_replaced_and_may_
     assert [reason for _, reason in plan(pods, goal(1), NOW).drain] == [SCALED_DOWN]
 
 
-def test_a_missing_pod_with_people_goes_only_when_another_serves_and_one_at_a_time() -> None:
-    missing = {"alive": False, "ready": False, "missing_since": NOW - 41}
-    lost = [pod("a", 3, **missing), pod("b", 2, slot=1, **missing)]
-    assert not plan(lost, goal(2), NOW).delete
-    assert len(plan([*lost, pod("c", slot=2)], goal(2), NOW).delete) == 1
-    ended = pod("a", 3, ended=True, **missing)
+def test_a_missing_pod_with_people_may_carry_media_and_has_as_long_as_one_that_drains() -> None:
+    missing = {"alive": False, "ready": False}
+    lost = pod("a", 3, missing_since=NOW - 41, **missing)
+    assert not plan([lost, pod("b", slot=1)], goal(2), NOW).delete
+    late = pod("a", 3, missing_since=NOW - 3700, **missing)
+    assert plan([late, pod("b", slot=1)], goal(2), NOW).delete == (late,)
+    ended = pod("a", 3, ended=True, missing_since=NOW - 41, **missing)
     assert plan([ended], goal(1), NOW).delete == (ended,)
 
 
@@ -297,3 +299,17 @@ def test_whatever_there_is_becomes_what_is_wanted(
         world.step(aim)
     assert len(world.pods) == world.ready() == desired
     assert {each.template_hash for each in world.pods} <= {NEW}
+
+
+@pytest.mark.parametrize("written", ["", "soon", "0001-01-01", "2026-99-99T00:00:00Z"])
+def test_a_time_of_a_drain_that_nobody_can_read_counts_as_none(written: str) -> None:
+    notes = {DRAIN_REQUESTED: "by hand", DRAINING_SINCE: written}
+    meta = {
+        "name": "a",
+        "uid": "uid-a",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "annotations": notes,
+    }
+    (seen,) = observe([{"metadata": meta}])
+    assert seen.draining
+    assert seen.draining_since is None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.support.coturn_pods import TURN, Exporter, put_secret
 from tests.support.kubernetes import Namespace
 from tests.support.operator import OperatorProcess, Pods, empty, seat, sfu_pool, until
 
@@ -57,6 +58,45 @@ async def test_a_pool_gets_its_pods_and_says_so(
     assert (await api.get("poddisruptionbudgets", "pool-sfu"))["spec"]["minAvailable"] == 1_000_000
     table = namespace.kubectl("get", "sfup", "pool")
     assert "2" in table
+
+
+async def test_a_pool_that_starts_tells_a_normal_story(
+    namespace: Namespace,
+    api: Cluster,
+    operator: OperatorProcess,
+    pods: Pods,
+    exporters: list[Exporter],
+) -> None:
+    pods.addresses = [each.host for each in exporters]
+    put_secret(namespace, "a-secret-of-20-chars")
+    pods.unready = True
+    buffer = {"buffer": 1}
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, autoscaling=buffer, turn=TURN))
+
+    async def starting() -> bool:
+        found = await status(api)
+        return found.get("sfu", {}).get("starting") == 1
+
+    await until(starting, "the first pod is made")
+    found = await status(api)
+    assert condition(found, "Available") == ("False", "Starting")
+    assert condition(found, "Degraded") == ("False", "AsExpected")
+    pods.unready = False
+    await ready(api, 1)
+
+    async def told() -> list[tuple[str, str, str]]:
+        events = namespace.get("events.events.k8s.io")["items"]
+        return sorted((each["type"], each["reason"], each["note"]) for each in events)
+
+    async def available() -> bool:
+        return any(reason == "PodsReady" for _, reason, _ in await told())
+
+    await until(available, "it is told that the pool serves")
+    scaled = "0 to 1 SFU pods: participants: none, 1 pod kept ready"
+    assert await told() == [
+        ("Normal", "PodsReady", "The pool takes meetings."),
+        ("Normal", "ScaledUp", scaled),
+    ]
 
 
 async def test_load_makes_pods_and_their_absence_takes_the_idle_one(

@@ -51,7 +51,30 @@ def test_the_number_follows_what_is_used_reserved_scheduled_and_growing(
 def test_the_buffer_comes_on_top() -> None:
     found = wanted(spec(autoscaling={"buffer": 2}), Demand(36, 0), 30, NOON)
     assert found.pods == 4
-    assert "2 pods kept ready" in found.sentence
+    assert found.sentence == "participants: 36 in use, 2 pods kept ready"
+    found = wanted(spec(autoscaling={"buffer": 1}), Demand(0, 0), 30, NOON)
+    assert found.sentence == "participants: none, 1 pod kept ready"
+
+
+@pytest.mark.parametrize(
+    ("workers", "demand", "pods", "says"),
+    [
+        (1, Demand(0.4, 0), 0, "participants: none"),
+        (1, Demand(0.6, 0), 1, "participants: 1 in use"),
+        (1, Demand(0.3, 0.3), 1, "participants: a few, with hardly any load"),
+        (1, Demand(0, 0, occupied=True), 1, "participants: a few, with hardly any load"),
+        (1, Demand(0.4, 0, occupied=True), 1, "participants: a few, with hardly any load"),
+        (8, Demand(3.9, 0), 0, "participants: none"),
+        (8, Demand(3.9, 0, occupied=True), 1, "participants: 4 in use"),
+        (8, Demand(0, 15), 1, "participants: 15 reserved"),
+    ],
+)
+def test_what_idle_pods_use_keeps_none_and_one_person_does(
+    workers: int, demand: Demand, pods: int, says: str
+) -> None:
+    pool = spec(replicas={"min": 0, "max": 3}, capacity={"workers": workers})
+    found = wanted(pool, demand, 30, NOON)
+    assert (found.pods, found.sentence) == (pods, says)
 
 
 def test_a_requested_number_holds_instead_of_the_load_but_within_the_limits() -> None:

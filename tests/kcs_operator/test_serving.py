@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from tests.kcs_operator import test_evictions
 from tests.support.declared import declared
 from tests.support.kubernetes import Namespace
 from tests.support.operator import OperatorProcess, Pods, seat, sfu_pool, until
@@ -16,6 +17,7 @@ from kcs_contracts.placement import Placement
 from kcs_operator.cluster import Cluster
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
+certificate = test_evictions.certificate
 LABELS = {
     "kcs_operator_reconciles": {"kind", "result"},
     "kcs_operator_reconcile_seconds": {"kind", "le"},
@@ -171,6 +173,7 @@ def ends(operator: OperatorProcess) -> tuple[int, dict[str, object]]:
         ("KCS_IMAGES__PULL_POLICY", "Sometimes", "Always|IfNotPresent|Never"),
         ("KCS_HTTP__PORT", "65536", "less than or equal to 65535"),
         ("KCS_PODS__STOP_SECONDS", "soon", "valid integer"),
+        ("KCS_TRACING__ENDPOINT", "collector:4318", "is written as http://collector:4318"),
     ],
 )
 def test_a_bad_setting_ends_it_with_two_and_a_sentence(
@@ -209,3 +212,12 @@ def test_a_webhook_without_its_certificate_ends_it_and_says_so(
     status, line = ends(new_operator(KCS_HTTP__WEBHOOK_CERTIFICATE=str(tmp_path)))
     assert (status, line["event"]) == (1, "operator_not_started")
     assert f"tls.crt and tls.key of the webhook in {tmp_path}" in str(line["metadata"])
+
+
+def test_a_webhook_without_its_secret_path_ends_it_and_says_so(
+    new_operator: Callable[..., OperatorProcess], certificate: Path
+) -> None:
+    (certificate / "path").write_text("short")
+    status, line = ends(new_operator(KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)))
+    assert (status, line["event"]) == (1, "operator_not_started")
+    assert "secret path has 16 to 63 of a-z and 0-9" in str(line["metadata"])

@@ -17,13 +17,13 @@ from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.decisions.observed import ObservedPod
 from kcs_operator.decisions.pods import TEMPLATE_CHANGED, Goal, plan
 from kcs_operator.decisions.turn import (
-    SETTLED_S,
     Egress,
     Loads,
     TurnLoad,
     TurnPod,
     observe_turn,
     servers_to_issue,
+    settled_s,
     update_of,
     wanted_turn,
 )
@@ -31,6 +31,7 @@ from kcs_operator.decisions.turn_secrets import Taken, TurnSecrets, next_step, w
 from kcs_operator.turn_metrics import TurnMetrics
 
 NOW = 1_000_000.0
+SETTLED_S = settled_s(300)
 OLD, NEW, NEXT = "an-old-secret-of-20", "a-new-secret-of-20!", "the-next-secret-of20"
 TURN: dict[str, Any] = {"replicas": {"min": 1, "max": 3}, "targetAllocations": 10}
 NO_PORTS = (
@@ -85,6 +86,13 @@ def test_a_pod_that_was_never_heard_from_is_occupied_until_the_deadline() -> Non
     assert silent.participants == 0, "it does not count for the number of pods"
     assert not leaves(silent, SETTLED_S + 100)
     assert leaves(silent, 3600 + 100)
+
+
+def test_a_pod_stays_as_long_as_credentials_name_it() -> None:
+    found = replace(pod("a", marked=True), drain_reason="x", draining_since=NOW - 40)
+    for credential_seconds, goes in ((10, True), (11, False)):
+        goal = Goal(0, "new", 3, settled_s=settled_s(credential_seconds))
+        assert bool(plan([found], goal, NOW).delete) == goes
 
 
 def test_a_pod_that_said_it_is_empty_counts_as_such_for_a_moment_only() -> None:

@@ -81,6 +81,34 @@ async def test_a_pool_without_turn_has_no_coturn_pod_and_issues_none(
     assert not await issued(placement)
 
 
+async def test_people_are_relayed_to_the_sfu_pods_of_other_pools_too(
+    namespace: Namespace,
+    api: Cluster,
+    operator: OperatorProcess,
+    pods: Pods,
+    exporters: list[Exporter],
+) -> None:
+    pods.addresses = [each.host for each in exporters]
+    put_secret(namespace, OLD)
+    one = {"min": 1, "max": 1}
+    by_pod_ip = {"announcedAddressFrom": "PodIP"}
+    namespace.apply(
+        sfu_pool(replicas=one, turn=TURN), sfu_pool("other", replicas=one, exposure=by_pod_ip)
+    )
+
+    async def both() -> bool:
+        found = await api.list("pods", "meetings.kcs.dev/role=sfu")
+        told = {each["metadata"]["labels"]["meetings.kcs.dev/pool"]: each for each in found}
+        if any("podIP" not in each.get("status", {}) for each in found) or len(found) < 2:
+            return False
+        peers = {told["pool"]["status"]["hostIP"], told["other"]["status"]["podIP"]}
+        lines = [f"allowed-peer-ip={each}\n" for each in peers]
+        configs = await configs_of(api, "pool")
+        return bool(configs) and all(line in text for text in configs for line in lines)
+
+    await until(both, "coturn relays to the addresses that browsers are told by either pool")
+
+
 async def test_the_servers_of_pools_that_are_gone_leave_the_list(
     namespace: Namespace,
     api: Cluster,

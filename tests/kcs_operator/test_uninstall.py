@@ -137,7 +137,7 @@ async def test_finalizers_go_when_the_operator_is_gone_and_not_before(
         *(
             (OURS, kind, "", verb)
             for kind in ("sfupools", "meetings")
-            for verb in ("get", "list", "patch")
+            for verb in ("list", "patch")
         ),
         ("", "pods", "", "list"),
     }
@@ -164,7 +164,7 @@ async def test_what_it_may_not_do_it_says(namespace: Namespace, uninstall: Unins
 def test_its_account_may_do_this_and_no_more(namespace: Namespace, uninstall: Uninstall) -> None:
     everybody = Account(namespace, "default").rules(namespace.name)
     assert uninstall.account.rules(namespace.name) - everybody == {
-        *((OURS, "sfupools", "", verb) for verb in ("get", "list", "patch", "delete")),
-        *((OURS, "meetings", "", verb) for verb in ("get", "list", "patch", "delete")),
+        *((OURS, "sfupools", "", verb) for verb in ("list", "patch", "delete")),
+        *((OURS, "meetings", "", verb) for verb in ("list", "patch", "delete")),
         ("", "pods", "", "list"),
     }

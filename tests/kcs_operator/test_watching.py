@@ -189,3 +189,12 @@ async def test_a_list_on_the_real_api_server_takes_no_object_that_was_made_meanw
     assert cache.meetings == {}
     await watching.fill(cache, api)
     assert (set(cache.pools), cache.meetings) == ({"first"}, {})
+
+
+async def test_who_manages_which_fields_is_not_kept(namespace: Namespace, api: Cluster) -> None:
+    cache = Cache()
+    namespace.apply(sfu_pool("first"))
+    found = await api.listing("sfupools")
+    assert all("managedFields" in each["metadata"] for each in found.items)
+    cache.replace("pools", found.items, found.version)
+    assert "managedFields" not in cache.pools["first"]["metadata"]

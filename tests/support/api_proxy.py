@@ -26,7 +26,8 @@ class ApiProxy:
         self.kubeconfig = home / "proxied.kubeconfig"
         self._watches: set[asyncio.Task[Any]] = set()
         self.busy: Callable[[web.Request], bool] = lambda request: False
-        """Requests that are answered 429, with Retry-After."""
+        """Requests that are answered 429, with `retry_after`."""
+        self.retry_after = "1"
         self.gone: Callable[[web.Request], bool] = lambda request: False
         """Watches that are told `code` and ended."""
         self.code = 410
@@ -97,7 +98,7 @@ class ApiProxy:
         if self.busy(request):
             self.refused += 1
             status = {"kind": "Status", "code": 429, "message": "too many requests"}
-            return web.json_response(status, status=429, headers={"Retry-After": "1"})
+            return web.json_response(status, status=429, headers={"Retry-After": self.retry_after})
         body = await request.read()
         assert self._session is not None
         headers = {k: v for k, v in request.headers.items() if k.lower() in _PASSED}

@@ -83,7 +83,7 @@ class Kubernetes:
 
     def kubectl(self, *arguments: str, stdin: str = "", seconds: float = 60) -> str:
         """What kubectl prints; raises `KubectlError`."""
-        argv = self._program("kubectl", *arguments)
+        argv = self.program("kubectl", *arguments)
         try:
             done = subprocess.run(
                 argv, input=stdin, capture_output=True, text=True, timeout=seconds
@@ -96,7 +96,7 @@ class Kubernetes:
 
     def helm(self, *arguments: str, seconds: float = 120) -> str:
         """What helm prints; raises `subprocess.CalledProcessError`."""
-        return _output(self._program("helm", *arguments), seconds=seconds)
+        return _output(self.program("helm", *arguments), seconds=seconds)
 
     def inside(self, *argv: str) -> list[str]:
         """The command that runs a command in the cluster's network, which a real node has."""
@@ -113,7 +113,8 @@ class Kubernetes:
     def _pid(self, name: str) -> str:
         return (self.home / "pid" / name).read_text().strip()
 
-    def _program(self, name: str, *arguments: str) -> list[str]:
+    def program(self, name: str, *arguments: str) -> list[str]:
+        """The command that runs kubectl or helm as the administrator."""
         program = str(self.programs / name)
         return self.inside(program, f"--kubeconfig={self.kubeconfig}", *arguments)
 

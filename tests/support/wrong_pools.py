@@ -256,12 +256,6 @@ WRONG_POOLS = (
         'Duplicate value: {"name":"morning"}',
     ),
     Wrong(
-        "credentials for a day",
-        with_turn(credentialTTL="24h"),
-        "spec.turn.credentialTTL",
-        "credentials are good for 10s to 300s",
-    ),
-    Wrong(
         "too few ports to relay from",
         with_turn(portRange=ports(49152, 49200)),
         "spec.turn.portRange",

@@ -128,6 +128,13 @@ affinity: {{- toYaml . | nindent 2 }}
 {{- if $found }}{{ $found | b64dec }}{{ else }}{{ index . 3 }}{{ end -}}
 {{- end }}
 
+{{/* What the webhook's Secret has under a key; of one of your own, a value may say it. Takes (list root key value). */}}
+{{- define "kcs.webhookKnown" -}}
+{{- $webhook := (index . 0).Values.operator.evictionWebhook -}}
+{{- $said := ternary (get $webhook (index . 2)) "" (ne $webhook.existingSecret "") -}}
+{{- $said | default (include "kcs.kept" (list (index . 0) (include "kcs.webhookSecret" (index . 0)) (index . 1) "")) -}}
+{{- end }}
+
 {{/* publicURL without its path: what browsers send as Origin. */}}
 {{- define "kcs.origin" -}}
 {{- $url := urlParse .Values.publicURL -}}

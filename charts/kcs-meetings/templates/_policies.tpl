@@ -57,14 +57,14 @@ spec:
 {{- end }}
 
 {{- define "kcs.toRedis" -}}
-- ports: [{protocol: TCP, port: {{ .Values.redis.builtIn | ternary 6379 (include "kcs.externalPort" (list .Values.redis.external.url 6379)) }}}]
+- ports: [{protocol: TCP, port: {{ .Values.redis.builtIn | ternary 6379 (include "kcs.externalPort" (list .Values.redis.external.url (.Values.redis.external.port | default 6379))) }}}]
   {{- if .Values.redis.builtIn }}
   to: {{- include "kcs.peerPart" (list . "redis") | nindent 4 }}
   {{- end }}
 {{- end }}
 
 {{- define "kcs.externalPort" -}}
-{{- regexFind "[0-9]+$" (urlParse (index . 0)).host | default (index . 1) }}
+{{- regexFind ":[0-9]+$" (urlParse (index . 0)).host | trimPrefix ":" | default (index . 1) }}
 {{- end }}
 
 {{- define "kcs.metricsFrom" -}}

@@ -44,6 +44,18 @@
 {{- if and $v.signaling.gateway.enabled (not $v.signaling.gateway.parentRefs) -}}
 {{- fail "signaling.gateway.enabled needs signaling.gateway.parentRefs: the Gateway that the route belongs to" -}}
 {{- end -}}
+{{- with dig "tracing" "endpoint" "" $v.operator -}}
+{{- if not (regexMatch "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$" .) -}}
+{{- fail (printf "operator.tracing.endpoint: %s is no receiver of traces: write it as http://collector.observability:4318" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.operator.evictionWebhook.enabled $v.operator.evictionWebhook.existingSecret -}}
+{{- range $key, $value := dict "ca.crt" "caBundle" "path" "path" -}}
+{{- if not (include "kcs.webhookKnown" (list $ $key $value)) -}}
+{{- fail (printf "operator.evictionWebhook.existingSecret: its key %s cannot be read here, and without it every eviction would be refused. Say it in operator.evictionWebhook.%s too" $key $value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.signaling.turnServers (not $v.secrets.turn) -}}
 {{- fail "signaling.turnServers names servers of your own: put their shared secret into a Secret and name it in secrets.turn" -}}
 {{- end -}}

@@ -68,6 +68,8 @@ class DeclaredMeeting(Contract):
     name: str
     ended_at: datetime | None
     """When it ended by its host or for want of people."""
+    join_url: str = ""
+    """Where people come in now; an older signaling does not say."""
 
 
 class DeclaredPage(Contract):

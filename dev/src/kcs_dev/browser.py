@@ -66,6 +66,17 @@ class Received:
     """Of the frames, in pixels; 0 for audio."""
 
 
+@dataclass(frozen=True)
+class Way:
+    """The way that the media of one connection takes, as ICE chose it."""
+
+    relay: str
+    """URL of the TURN server; empty: none is on the way."""
+    host: str
+    """Where it ends, with the port: at the SFU node."""
+    port: int
+
+
 class Person:
     """One page of one browser."""
 
@@ -80,6 +91,13 @@ class Person:
         reports: list[dict[str, Any]] = await self.page.evaluate("window.kcsStats()")
         streams = [r for r in reports if r["type"] == "inbound-rtp" and r["ssrc"] != _PROBATOR]
         return {r["ssrc"]: _received(r) for r in streams}
+
+    async def ways(self) -> set[Way]:
+        """Those of all connections."""
+        reports: list[dict[str, Any]] = await self.page.evaluate("window.kcsStats()")
+        by_id = {each["id"]: each for each in reports}
+        chosen = {r["selectedCandidatePairId"] for r in reports if "selectedCandidatePairId" in r}
+        return {_way(by_id, by_id[each]) for each in chosen}
 
     async def live(self, pause_s: float = 0.7) -> list[Received]:
         """The incoming streams whose frames or energy rose within the pause."""
@@ -109,6 +127,12 @@ class Person:
         others = '[data-testid^="tile-"]:not([data-testid="tile-self"])'
         ids: list[str] = await self.page.eval_on_selector_all(others, script)
         return sorted(ids)
+
+
+def _way(by_id: dict[str, dict[str, Any]], pair: dict[str, Any]) -> Way:
+    ours, theirs = by_id[pair["localCandidateId"]], by_id[pair["remoteCandidateId"]]
+    relay = ours.get("url", "") if ours["candidateType"] == "relay" else ""
+    return Way(relay=relay, host=theirs["address"], port=theirs["port"])
 
 
 def _received(report: dict[str, Any]) -> Received:
@@ -165,10 +189,11 @@ class Chromium:
         self.people.append(person)
         return person
 
-    async def join(self, link: str, name: str) -> Person:
-        """Somebody who opens our client's link and joins with that name."""
+    async def join(self, link: str, name: str, *, relay: bool = False) -> Person:
+        """Somebody who opens our client's link and joins with that name; `relay`: their browser may
+        use a TURN server alone."""
         person = await self.person()
-        await person.page.goto(f"{link}?name={name}&join=1")
+        await person.page.goto(f"{link}?name={name}&join=1{'&relay=1' if relay else ''}")
         await until(person.joined, f"{name} has joined")
         return person
 

@@ -25,6 +25,7 @@ from kcs_operator.errors import (
     Refused,
 )
 from kcs_operator.metrics import API_WRITES
+from kcs_operator.tracing import call
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -39,6 +40,7 @@ _PATHS = {
     "poddisruptionbudgets": "/apis/policy/v1/namespaces/{ns}/poddisruptionbudgets",
     "leases": "/apis/coordination.k8s.io/v1/namespaces/{ns}/leases",
     "events": "/apis/events.k8s.io/v1/namespaces/{ns}/events",
+    "roles": "/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles",
     "sfupools": f"/apis/{GROUP}/{VERSION}/namespaces/{{ns}}/sfupools",
     "meetings": f"/apis/{GROUP}/{VERSION}/namespaces/{{ns}}/meetings",
 }
@@ -72,6 +74,9 @@ class Cluster:
             OperatorError: neither leads to a cluster.
         """
         configuration = client.Configuration()
+        # HTTPS_PROXY and the like are not looked up, which took a quarter of our CPU: an API server
+        # in the cluster needs no proxy, kopf heeds none either, and a kubeconfig's proxy-url holds.
+        configuration.client_session_kwargs = {"trust_env": False}
         try:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
@@ -199,8 +204,10 @@ class Cluster:
             raise NotLeading("this replica does not lead any more")
         path = _PATHS[plural].format(ns=quote(self.namespace))
         path = f"{path}/{quote(name)}" if name else path
+        about = name or _name_in(body)
         try:
-            return await self._send(method, path, query=query, body=body, media=media)
+            with call("kubernetes", f"{method} {plural}", about):
+                return await self._send(method, path, query=query, body=body, media=media)
         finally:
             if method != "GET":
                 API_WRITES.labels(kind=plural, verb=method.lower()).inc()
@@ -233,6 +240,11 @@ class Cluster:
             raise _error(response.status, data, response.headers.get("Retry-After"))
         found: Object = json.loads(data)
         return found
+
+
+def _name_in(body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> str:
+    """Of an object that is to be made."""
+    return str(body.get("metadata", {}).get("name", "")) if isinstance(body, Mapping) else ""
 
 
 def _error(status: int, data: bytes, retry_after: str | None) -> OperatorError:

@@ -7,19 +7,50 @@ who lost the lease ends.
 """
 
 import asyncio
+import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+from redis.asyncio import Redis
 
 from kcs_operator.cluster import Cluster
-from kcs_operator.errors import AlreadyThere, Conflict, NotFound, OperatorError
+from kcs_operator.errors import (
+    AlreadyThere,
+    Conflict,
+    NotFound,
+    NotLeading,
+    OperatorError,
+    Permanent,
+)
 from kcs_operator.metrics import LEADER
+from kcs_operator.tracing import TracedPlacement
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 _RELEASE_S = 5.0
+_GONE = "gone"
+_RBAC = "rbac.authorization.k8s.io/v1"
+
+
+class LeadersPlacement(TracedPlacement):
+    """Placement for who leads: each call is begun only if `leads()`; else it raises NotLeading.
+
+    A mark of a former leader, set or taken away, would undo what its successor has just done.
+    """
+
+    def __init__(self, redis: Redis, leads: Callable[[], bool]):
+        super().__init__(redis)
+        self._leads = leads
+
+    async def _whole(self, call: Awaitable[T]) -> T:
+        if self._leads():
+            return await super()._whole(call)
+        if inspect.iscoroutine(call):
+            call.close()
+        raise NotLeading("this replica does not lead any more")
 
 
 class LeadershipLost(Exception):
@@ -30,6 +61,7 @@ class Leadership:
     """The Lease `name`, for `identity`.
 
     Args:
+        role: the Role that the Lease belongs to, so that it goes with that; "": it stays.
         clock: seconds that only go on.
     """
 
@@ -39,10 +71,11 @@ class Leadership:
         name: str,
         identity: str,
         seconds: int,
+        role: str = "",
         clock: Callable[[], float] = time.monotonic,
     ):
         self._cluster, self._name, self._identity = cluster, name, identity
-        self._seconds, self._clock = seconds, clock
+        self._seconds, self._role, self._clock = seconds, role, clock
         self._every = seconds / 5
         self._seen: tuple[str, float] = ("", 0.0)
         self._until = float("-inf")
@@ -121,31 +154,47 @@ class Leadership:
         try:
             lease = await self._cluster.get("leases", self._name)
         except NotFound:
-            await self._cluster.create("leases", self._body({}, 0))
+            if self._seen[0] and not self.leads() and self._unchanged_s(_GONE) < self._seconds:
+                return False  # who had it may not know yet that somebody has deleted it
+            await self._cluster.create("leases", self._body(await self._owned(), 0))
             return True
         spec = lease.get("spec", {})
         if spec.get("holderIdentity") not in ("", None, self._identity) and self._is_live(lease):
             return False
-        changes = spec.get("leaseTransitions", 0)
+        meta, changes = lease["metadata"], spec.get("leaseTransitions", 0)
         if spec.get("holderIdentity") != self._identity:
-            changes += 1
-        await self._cluster.replace("leases", self._name, self._body(lease["metadata"], changes))
+            meta, changes = meta | await self._owned(), changes + 1
+        await self._cluster.replace("leases", self._name, self._body(meta, changes))
         return True
 
     def _is_live(self, lease: dict[str, Any]) -> bool:
         """By our own clock: a lease is over when it has not changed for its duration."""
-        version = lease["metadata"]["resourceVersion"]
+        lasts = float(lease["spec"].get("leaseDurationSeconds", self._seconds))
+        return self._unchanged_s(lease["metadata"]["resourceVersion"]) < lasts
+
+    def _unchanged_s(self, version: str) -> float:
         if version != self._seen[0]:
             self._seen = (version, self._clock())
-        lasts = float(lease["spec"].get("leaseDurationSeconds", self._seconds))
-        return self._clock() - self._seen[1] < lasts
+        return self._clock() - self._seen[1]
+
+    async def _owned(self) -> dict[str, Any]:
+        """What of the Lease's metadata makes the garbage collector delete it with the Role."""
+        if not self._role:
+            return {}
+        try:
+            uid = (await self._cluster.get("roles", self._role))["metadata"]["uid"]
+        except Permanent as error:  # then it stays, which holds up nobody
+            _log.warning("lease_without_owner", error=_words(error))
+            return {}
+        owner = {"apiVersion": _RBAC, "kind": "Role", "name": self._role, "uid": uid}
+        return {"ownerReferences": [owner]}
 
     def _body(self, metadata: dict[str, Any], changes: int) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": metadata or {"name": self._name, "namespace": self._cluster.namespace},
+            "metadata": {"name": self._name, "namespace": self._cluster.namespace, **metadata},
             "spec": {
                 "holderIdentity": self._identity,
                 "leaseDurationSeconds": self._seconds,

@@ -137,6 +137,7 @@ class Leader:
                         "SFUPool", name, self._pools.reconcile, self._settings.operator.tick_seconds
                     )
                     self._loops[name] = (loop, group.create_task(loop.run()))
+                    self._touch("pools", name)
             for name in [name for name in self._loops if name not in self._cache.pools]:
                 task = self._loops.pop(name)[1]
                 task.cancel()
@@ -149,5 +150,7 @@ class Leader:
         await sweep(self._placement, self._cache)
 
     def _touch(self, kind: str, pool: str) -> None:
-        if kind != "meetings" and pool in self._loops:
-            self._loops[pool][0].touch()
+        if kind == "meetings" or pool not in self._loops:
+            return
+        body = self._cache.pools.get(pool) if kind == "pools" else None
+        self._loops[pool][0].touch(body["metadata"]["generation"] if body else None)

@@ -14,17 +14,19 @@ import structlog
 import uvloop
 from aiohttp import ClientSession
 from pydantic import ValidationError
+from redis.asyncio import Redis
 
 from kcs_contracts import logs
-from kcs_contracts.placement import Placement, connect
+from kcs_contracts.placement import connect
 from kcs_operator.cluster import Cluster
 from kcs_operator.errors import OperatorError
 from kcs_operator.handlers.watching import Cache
-from kcs_operator.leadership import Leadership, LeadershipLost
+from kcs_operator.leadership import Leadership, LeadershipLost, LeadersPlacement
 from kcs_operator.leading import Leader, heed_signals
 from kcs_operator.serving import serving
 from kcs_operator.settings import Settings
 from kcs_operator.signaling import open_signaling
+from kcs_operator.tracing import tracing
 
 _log = structlog.get_logger(__name__)
 _END_S = 7.0
@@ -55,11 +57,13 @@ async def serve(settings: Settings) -> int:
     group = settings.operator
     try:
         async with (
+            # closed last: what the others do at their end is told too
+            tracing(settings.tracing.endpoint, group.namespace, group.identity),
             await Cluster.connect(group.namespace) as cluster,
             serving(cluster, settings.http) as port,
         ):
             _log.info("operator_started", namespace=group.namespace, port=port)
-            operator = Operator(cluster, Placement(redis), settings)
+            operator = Operator(cluster, redis, settings)
             return await operator.run(stop)
     except (OSError, OperatorError) as error:
         _log.error("operator_not_started", error=str(error))
@@ -71,11 +75,11 @@ async def serve(settings: Settings) -> int:
 class Operator:
     """One replica: waits for the lease, leads, lets go."""
 
-    def __init__(self, cluster: Cluster, placement: Placement, settings: Settings):
-        self._cluster, self._placement, self._settings = cluster, placement, settings
+    def __init__(self, cluster: Cluster, redis: Redis, settings: Settings):
+        self._cluster, self._redis, self._settings = cluster, redis, settings
         group = settings.operator
         self._leadership = Leadership(
-            cluster, group.lease_name, group.identity, group.lease_seconds
+            cluster, group.lease_name, group.identity, group.lease_seconds, group.lease_role
         )
 
     async def run(self, stop: asyncio.Event) -> int:
@@ -103,13 +107,14 @@ class Operator:
         await self._leadership.acquire()
         cache = Cache()
         cluster = self._cluster.writing_while(self._leadership.leads)
+        placement = LeadersPlacement(self._redis, self._leadership.leads)
         asked = self._settings.signaling
         async with (
             ClientSession() as session,
             open_signaling(asked.url, asked.key, self._cluster.namespace) as signaling,
             asyncio.TaskGroup() as group,
         ):
-            leader = Leader(cluster, self._placement, cache, self._settings, session, signaling)
+            leader = Leader(cluster, placement, cache, self._settings, session, signaling)
             group.create_task(self._leadership.hold())
             for work in (leader.watch(stop), leader.resync(), leader.meetings(), leader.pools()):
                 group.create_task(work)

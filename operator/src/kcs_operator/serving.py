@@ -1,5 +1,6 @@
 """What every replica answers, whether it leads or not: metrics, health, the webhook."""
 
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,10 +26,10 @@ async def serving(cluster: Cluster, http: HttpGroup) -> AsyncIterator[int]:
         await site.start()
         port = int(runner.addresses[0][1])
         if http.webhook_certificate is not None:
-            hook = web.AppRunner(evictions.application(cluster), access_log=None)
+            tls, path = _tls(http.webhook_certificate), _path(http.webhook_certificate)
+            hook = web.AppRunner(evictions.application(cluster, path), access_log=None)
             runners.append(hook)
             await hook.setup()
-            tls = _tls(http.webhook_certificate)
             await web.TCPSite(hook, http.host, http.webhook_port, ssl_context=tls).start()
         yield port
     finally:
@@ -58,3 +59,14 @@ def _tls(folder: Path) -> ssl.SSLContext:
     except OSError as error:  # its text names no file
         raise OSError(f"no tls.crt and tls.key of the webhook in {folder}: {error}") from error
     return context
+
+
+def _path(folder: Path) -> str:
+    try:
+        path = (folder / "path").read_text().strip()
+    except OSError as error:
+        raise OSError(f"no secret path of the webhook in {folder}: {error}") from error
+    if not re.fullmatch(r"[a-z0-9]{16,63}", path):
+        # as the API server takes them
+        raise OSError(f"{folder}/path: the webhook's secret path has 16 to 63 of a-z and 0-9")
+    return path

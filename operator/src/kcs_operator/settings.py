@@ -1,5 +1,6 @@
 """Settings of the operator, read once at start from `KCS_*` environment variables."""
 
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -20,6 +21,8 @@ class OperatorGroup(_Group):
     """Who holds the Lease: the pod's name."""
     lease_name: str = "kcs-operator"
     """The Lease by which one of the replicas leads."""
+    lease_role: str = ""
+    """The Role that the Lease belongs to, so that an uninstall takes it along; empty: it stays."""
     lease_seconds: int = Field(default=15, ge=3, le=120)
     """A leader that does not renew for so long is replaced."""
     instance: str = "kcs-meetings"
@@ -57,6 +60,9 @@ class PodsGroup(_Group):
     """The namespace where signaling has a Secret of the same name, if it is another one."""
     turn_secret_days: float = Field(default=30, ge=0, le=3650)
     """After so many days coturn's secret is replaced, with no call cut; 0: never."""
+    turn_credential_seconds: int = Field(default=300, ge=10, le=300)
+    """How long signaling's credentials are good (its `KCS_TURN__CREDENTIAL_SECONDS`): a coturn pod
+    that is to go stays as long."""
     jwks_url: str = "http://kcs-meetings-signaling:8080/.well-known/jwks.json"
     """Signaling's public keys."""
     stop_seconds: int = Field(default=30, ge=5, le=600)
@@ -98,7 +104,23 @@ class HttpGroup(_Group):
     webhook_port: int = Field(default=8443, ge=0, le=65535)
     """Port of the webhook for evictions (TLS)."""
     webhook_certificate: Path | None = None
-    """Folder with `tls.crt` and `tls.key`; None: no webhook."""
+    """Folder with `tls.crt`, `tls.key` and `path`, the secret end of the webhook's address (16 to
+    63 of a-z and 0-9); None: no webhook."""
+
+
+class TracingGroup(_Group):
+    """Where its traces go. All else is said by OpenTelemetry's own variables, `OTEL_*`."""
+
+    endpoint: str = ""
+    """Address of what takes OTLP over HTTP (a collector, Jaeger, Tempo), such as
+    `http://collector:4318`; `/v1/traces` is added. Empty: no traces."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, endpoint: str) -> str:
+        if endpoint and not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s?#]*)?", endpoint):
+            raise ValueError("a receiver of traces is written as http://collector:4318")
+        return endpoint
 
 
 class Settings(BaseSettings):
@@ -114,3 +136,4 @@ class Settings(BaseSettings):
     redis: RedisGroup = RedisGroup()
     signaling: SignalingGroup = SignalingGroup()
     http: HttpGroup = HttpGroup()
+    tracing: TracingGroup = TracingGroup()

@@ -23,6 +23,7 @@ from kcs_contracts.internal_api import (
     Registration,
 )
 from kcs_operator.errors import Permanent, Temporary
+from kcs_operator.tracing import call
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10, sock_connect=2)
 _CONNECTIONS = 16
@@ -97,6 +98,12 @@ class Signaling:
 
     async def _call(
         self, method: str, path: str, query: Mapping[str, str], body: Registration | None = None
+    ) -> bytes:
+        with call("signaling", method):
+            return await self._send(method, path, query, body)
+
+    async def _send(
+        self, method: str, path: str, query: Mapping[str, str], body: Registration | None
     ) -> bytes:
         headers = {"Authorization": f"Bearer {self._key.get_secret_value()}"}
         data = None

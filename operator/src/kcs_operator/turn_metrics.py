@@ -8,6 +8,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from prometheus_client.parser import text_string_to_metric_families
 
 from kcs_operator.decisions.turn import TurnLoad
+from kcs_operator.tracing import call
 
 _TIMEOUT = ClientTimeout(total=2)
 _LARGEST = 1 << 20
@@ -23,7 +24,8 @@ class TurnMetrics:
 
     async def read(self, urls: Mapping[str, str]) -> dict[str, TurnLoad]:
         """The loads by UID; `urls` are those of the pods' metrics, by UID."""
-        loads = await asyncio.gather(*(self._one(url) for url in urls.values()))
+        with call("coturn", "metrics"):
+            loads = await asyncio.gather(*(self._one(url) for url in urls.values()))
         return {uid: load for uid, load in zip(urls, loads, strict=True) if load is not None}
 
     async def _one(self, url: str) -> TurnLoad | None:

@@ -88,6 +88,9 @@ class Homes(Functions):
         when the meeting is not at that node and epoch any more. Another boot of the same
         node is another home, and may be chosen.
 
+        Args:
+            region: its nodes come first; "" is that of the present home.
+
         Raises:
             NoCapacity: no other node has room; the meeting stays where it is.
             MeetingIsOver: it was ended.

@@ -188,12 +188,13 @@ def pool_for(entry: Entry, pools: Mapping[str, str]) -> str | None:
 
 
 def scheduled_participants(
-    index: Index, pool: str, pools: Mapping[str, str], now: float, horizon_s: float
+    index: Index, pool: str, pools: Mapping[str, str], now: float, horizon_s: float, most: int
 ) -> int:
     """People who are expected in meetings of the pool that start within the horizon, or should have
-    started, and that no node has room for yet."""
+    started, and that no node has room for yet. `most`: what one pod carries, and so what a meeting
+    can have of the pool."""
     return sum(
-        max(entry.expected, PEOPLE_AT_LEAST)
+        min(max(entry.expected, PEOPLE_AT_LEAST), most)
         for entry in index.waiting(now + horizon_s)
         if not entry.held
         and pool_for(entry, pools) == pool

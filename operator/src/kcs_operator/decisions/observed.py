@@ -189,13 +189,13 @@ def _pod(
         created_at=seconds_of(meta["creationTimestamp"]),
         ready=is_ready,
         ready_at=seconds_of(ready_at) if ready_at else None,
-        address=notes.get(ADDRESS) or status.get("podIP" if by_pod_ip else "hostIP", ""),
+        address=address_of(pod, by_pod_ip=by_pod_ip),
         ip=status.get("podIP", ""),
         deleting="deletionTimestamp" in meta,
         ended=status.get("phase") in ("Failed", "Succeeded"),
         unschedulable=scheduled.get("reason") == "Unschedulable",
         drain_reason=reason,
-        draining_since=seconds_of(since) if since and reason is not None else None,
+        draining_since=_written(since) if reason is not None else None,
         stale_drain=since is not None and reason is None,
         restarts=_restarts(status),
         ports=_media_ports(pod),
@@ -207,6 +207,13 @@ def _pod(
         capacity=lease.consumer_capacity // CONSUMERS_EACH if lease else 0,
         housed=tuple(housed.get(meta["name"], ())),
     )
+
+
+def address_of(pod: Mapping[str, Any], *, by_pod_ip: bool) -> str:
+    """What browsers are told; empty while it is not known."""
+    notes, status = pod["metadata"].get("annotations", {}), pod.get("status", {})
+    found: str = notes.get(ADDRESS) or status.get("podIP" if by_pod_ip else "hostIP", "")
+    return found
 
 
 def _restarts(status: Mapping[str, Any]) -> int:
@@ -225,6 +232,14 @@ def _media_ports(pod: Mapping[str, Any]) -> frozenset[int]:
 
 def _number(text: str | None) -> int:
     return int(text) if text and text.isdigit() else -1
+
+
+def _written(timestamp: str | None) -> float | None:
+    """An annotation's moment; people write annotations too, and not always a time."""
+    try:
+        return seconds_of(timestamp or "")
+    except (ValueError, OverflowError):
+        return None
 
 
 def seconds_of(timestamp: str) -> float:

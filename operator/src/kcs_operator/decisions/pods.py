@@ -73,7 +73,7 @@ def plan(pods: Sequence[ObservedPod], goal: Goal, now: float) -> Plan:
         if states[pod.uid] in (PodState.STARTING, PodState.READY) and not pod.in_limbo(now)
     ]
     draining = [p for p in pods if states[p.uid] is PodState.DRAINING]
-    failed = _failed(pods, states)
+    failed = _failed(pods, states, goal, now)
     if goal.deleted:
         leaving = [(pod, POOL_DELETED) for pod in active]
         return Plan(
@@ -111,14 +111,18 @@ def _taken_back(draining: Sequence[ObservedPod], goal: Goal, missing: int) -> li
     return good[: max(0, missing)]
 
 
-def _failed(pods: Sequence[ObservedPod], states: dict[str, PodState]) -> list[ObservedPod]:
+def _failed(
+    pods: Sequence[ObservedPod], states: dict[str, PodState], goal: Goal, now: float
+) -> list[ObservedPod]:
     """Lost pods to delete. One that is only missing and has people may still carry their media: it
-    goes when another pod can take them, and one at a time."""
+    has as long as one that drains."""
     failed = [pod for pod in pods if states[pod.uid] is PodState.FAILED and not pod.deleting]
-    sure = [pod for pod in failed if pod.ended or not pod.occupied]
-    doubtful = [pod for pod in failed if pod not in sure]
-    others = any(states[pod.uid] is PodState.READY for pod in pods)
-    return [*sure, *(doubtful[:1] if others else [])]
+    longest = _deadline_s(goal)
+    return [
+        pod
+        for pod in failed
+        if pod.ended or not pod.occupied or now - (pod.missing_since or now) >= longest
+    ]
 
 
 def _slots(pods: Sequence[ObservedPod], goal: Goal, missing: int) -> tuple[tuple[int, ...], str]:
@@ -182,7 +186,7 @@ def _deletable(draining: Sequence[ObservedPod], goal: Goal, now: float) -> tuple
 
     The mark comes first: without it a meeting could come in between the look and the deletion.
     """
-    deadline = duration_of(goal.drain.deadline).total_seconds() + _FORCED_S
+    deadline = _deadline_s(goal)
     gone = []
     for pod in draining:
         if pod.deleting or pod.draining_since is None:
@@ -195,3 +199,8 @@ def _deletable(draining: Sequence[ObservedPod], goal: Goal, now: float) -> tuple
         if empty or age >= deadline:
             gone.append(pod)
     return tuple(gone)
+
+
+def _deadline_s(goal: Goal) -> float:
+    """How long an occupied pod may stay."""
+    return duration_of(goal.drain.deadline).total_seconds() + _FORCED_S

@@ -17,6 +17,9 @@ from kcs_operator.decisions.observed import ObservedPod
 from kcs_operator.decisions.scaling import Wanted
 
 _PODS_SHOWN = 100
+_LONG_START_S = 120.0
+"""Pods that are not ready so long after their creation have met trouble."""
+_NEVER_SERVED = ("Starting", "ScaledToZero")
 
 
 @dataclass(frozen=True)
@@ -104,14 +107,14 @@ def _shown(pod: ObservedPod, seen: Seen, now: float) -> PoolPod:
 def _conditions(
     pool: SFUPool, seen: Seen, counts: RoleCounts, now: float, stamp: str
 ) -> tuple[Condition, ...]:
+    former = {each.type: each for each in pool.status.conditions}
     found = (
-        _available(counts, seen),
+        _available(former.get("Available"), counts, seen, now),
         _progressing(seen, counts, now),
         _limited(pool, seen),
         _exhausted(pool, seen, counts, now),
         _degraded(seen, counts, now),
     )
-    former = {each.type: each for each in pool.status.conditions}
     return tuple(
         each.model_copy(update={"observed_generation": seen.generation}).told_after(
             former.get(each.type), stamp
@@ -126,11 +129,15 @@ def _condition(type_: str, holds: bool, reason: str, message: str) -> Condition:
     )
 
 
-def _available(counts: RoleCounts, seen: Seen) -> Condition:
+def _available(before: Condition | None, counts: RoleCounts, seen: Seen, now: float) -> Condition:
     if counts.ready:
         return _condition("Available", True, "PodsReady", "The pool takes meetings.")
     if seen.desired == 0:
         return _condition("Available", False, "ScaledToZero", "There shall be no pod.")
+    staying = [pod for pod in seen.pods if pod.role is Role.SFU and not pod.draining]
+    late = any(now - pod.created_at > _LONG_START_S for pod in staying)
+    if not late and (before is None or before.reason in _NEVER_SERVED):
+        return _condition("Available", False, "Starting", "The first pods start.")
     return _condition("Available", False, "NoPodReady", "No pod is ready to take meetings.")
 
 

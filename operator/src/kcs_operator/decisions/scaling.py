@@ -4,8 +4,9 @@
 (capacity of a pod x target)) + buffer)`, T being the measured time from a pod's creation to its
 being ready. All in participants. The design adds growth to what is reserved; but those for whom
 room is reserved are the growth, and would count twice. It does not name the refused: without them,
-a meeting that fits no pod, or finds none, would never make the pool grow. Up at once; down only to
-the highest number that was wanted within the stabilisation time.
+a meeting that fits no pod, or finds none, would never make the pool grow. Less than half a person,
+or a hundredth of a pod, is what idle pods use, and counts for nobody while nobody is in a call. Up
+at once; down only to the highest number that was wanted within the stabilisation time.
 """
 
 import math
@@ -35,6 +36,8 @@ class Demand:
     scheduled: float = 0.0
     """Expected in declared meetings that start within the time that a pod takes to start."""
     growth_per_s: float = 0.0
+    occupied: bool = False
+    """Somebody is in a meeting, however little load that is."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,13 @@ def wanted(spec: SFUPoolSpec, demand: Demand, start_s: float, now: datetime) -> 
     waiting = max(demand.scheduled, demand.unmet)
     to_come = max(demand.reserved + waiting, demand.growth_per_s * start_s)
     people = demand.used + to_come
-    each = pod_capacity(spec) * spec.autoscaling.target_utilization
+    capacity = pod_capacity(spec)
+    idle = not demand.occupied and people < max(0.5, capacity / 100)
     # load is measured: without the margin, exactly full pods would ask for one more by rounding
-    pods = math.ceil(people / each - 1e-6) + spec.autoscaling.buffer
-    by_load = _clamped(pods, low, high, *_why(demand, start_s, spec.autoscaling.buffer))
+    filled = math.ceil(people / (capacity * spec.autoscaling.target_utilization) - 1e-6)
+    pods = (0 if idle else max(1, filled)) + spec.autoscaling.buffer
+    why = ("Idle", "participants: none") if idle else _why(demand, start_s)
+    by_load = _clamped(pods, low, high, why[0], why[1] + _kept(spec.autoscaling.buffer))
     on_schedule = [each for each in spec.autoscaling.schedules if is_on(each, now)]
     most = max(on_schedule, key=lambda schedule: schedule.replicas, default=None)
     if most is not None and most.replicas > by_load.pods:
@@ -74,7 +80,7 @@ def pod_capacity(spec: SFUPoolSpec) -> int:
     return max(1, spec.capacity.workers * spec.capacity.consumers_per_worker // 10)
 
 
-def _why(demand: Demand, start_s: float, buffer: int) -> tuple[str, str]:
+def _why(demand: Demand, start_s: float) -> tuple[str, str]:
     parts = {
         "Load": (demand.used, "in use"),
         "Reserved": (demand.reserved, "reserved"),
@@ -83,9 +89,12 @@ def _why(demand: Demand, start_s: float, buffer: int) -> tuple[str, str]:
         "Growth": (demand.growth_per_s * start_s, "expected while a pod starts"),
     }
     said = ", ".join(f"{value:.0f} {words}" for value, words in parts.values() if value >= 0.5)
-    reason = max(parts, key=lambda name: parts[name][0]) if said else "Idle"
-    spare = f", {buffer} pods kept ready" if buffer else ""
-    return reason, f"participants: {said or 'none'}{spare}"
+    reason = max(parts, key=lambda name: parts[name][0])
+    return reason, f"participants: {said or 'a few, with hardly any load'}"
+
+
+def _kept(buffer: int) -> str:
+    return f", {buffer} pod{'s' if buffer > 1 else ''} kept ready" if buffer else ""
 
 
 def _clamped(pods: int, low: int, high: int, reason: str, sentence: str) -> Wanted:

@@ -13,9 +13,8 @@ from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.decisions.observed import ObservedPod
 from kcs_operator.manifests.turn_pod import turn_server
 
-SETTLED_S = 330.0
-"""A coturn pod that left the list is not deleted for so long: credentials that were given out with
-it are good for 300 s."""
+_NOTICED_S = 30.0
+"""What signaling, which reads the list every 5 s, has to notice that a pod left it."""
 _STALE_S = 30.0
 """What a pod said of itself counts for so long."""
 _IN_THE_WAY = ("free ports", "anti-affinity", "Too many pods")
@@ -106,6 +105,12 @@ def _runs(status: Mapping[str, Any]) -> bool:
         return False
     said = status.get("containerStatuses")
     return said is None or any("running" in each.get("state", {}) for each in said)
+
+
+def settled_s(credential_seconds: int) -> float:
+    """A coturn pod that left the list is not deleted for so long: credentials that were given out
+    with it are good until then."""
+    return credential_seconds + _NOTICED_S
 
 
 def servers_to_issue(

@@ -4,8 +4,12 @@ A webhook for `pods/eviction`. A pod of a pool is marked to drain and the evicti
 429, which `kubectl drain` tries again: the pod's meetings move, the operator deletes the pod when
 it is empty, and the next try finds it gone. Even with no webhook, the pods' disruption budget
 allows no eviction. Other pods, and what nobody understands, are let through.
+
+The API server shows no credentials, and anything in the cluster may reach the port: only whoever
+knows the webhook's secret path is answered.
 """
 
+import hmac
 from typing import Any
 
 import structlog
@@ -34,11 +38,13 @@ class _Review(BaseModel):
     request: _Request
 
 
-def application(cluster: Cluster) -> web.Application:
-    """The webhook's application: `POST /evictions`, an AdmissionReview in and out."""
+def application(cluster: Cluster, path: str) -> web.Application:
+    """The webhook's application: `POST /evictions/<path>`, an AdmissionReview in and out."""
     app = web.Application(client_max_size=_MAX_BODY)
 
     async def review(request: web.Request) -> web.Response:
+        if not hmac.compare_digest(request.match_info["path"].encode(), path.encode()):
+            raise web.HTTPNotFound
         try:
             asked = _Review.model_validate_json(await request.read()).request
         except ValidationError:
@@ -47,7 +53,7 @@ def application(cluster: Cluster) -> web.Application:
         EVICTIONS.labels(answer="refused" if refusal else "allowed").inc()
         return web.json_response(_answer(asked.uid, refusal))
 
-    app.router.add_post("/evictions", review)
+    app.router.add_post("/evictions/{path}", review)
     return app
 
 

@@ -83,7 +83,8 @@ class Sweep:
         await self._heed_pools(now)
 
     async def review(self) -> None:
-        """Ends meetings whose objects are gone; those that ended elsewhere are Ended.
+        """Ends meetings whose objects are gone; those that ended elsewhere are Ended; those whose
+        address is another one now, or that signaling has lost, are to be registered again.
 
         Raises:
             SignalingAway, OperatorError, RedisError: it is to be tried again.
@@ -97,8 +98,12 @@ class Sweep:
         await self._end_strangers(listed)
         for each in listed.values():
             entry = self._index.of_id(each.id)
-            if each.ended_at and entry is not None and entry.phase != MeetingPhase.ENDED:
+            if entry is None or entry.phase == MeetingPhase.ENDED:
+                continue
+            if each.ended_at:
                 await self._ended(entry.name, each.ended_at)
+            elif entry.is_registered and each.join_url not in ("", entry.status.get("joinURL")):
+                entry.again = True
         missing = [entry for entry in known if entry.id not in listed]
         found = await self._placement.whereabouts([entry.id for entry in missing])
         for entry in missing:

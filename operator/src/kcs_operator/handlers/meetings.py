@@ -11,20 +11,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from redis.exceptions import RedisError
 
 from kcs_contracts.ids import MeetingId
-from kcs_contracts.placement import Placement, PlacementError
+from kcs_contracts.placement import Placement
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions.meeting_index import Entry, Index, scheduled_participants
-from kcs_operator.errors import NotFound, OperatorError, Permanent
+from kcs_operator.errors import NotFound
 from kcs_operator.handlers.meeting_steps import AHEAD_S, MeetingSteps
 from kcs_operator.handlers.meeting_sweep import Sweep
 from kcs_operator.handlers.watching import Cache
-from kcs_operator.loop import Loop
-from kcs_operator.metrics import MEETINGS, RECONCILE_SECONDS, RECONCILES
+from kcs_operator.loop import Loop, log_failure, result_of, told
+from kcs_operator.metrics import MEETINGS
 from kcs_operator.settings import Settings
 from kcs_operator.signaling import Signaling, SignalingAway
+from kcs_operator.tracing import Trigger
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,6 @@ REVIEW_S = 300.0
 """How often signaling's list is compared."""
 _WORKERS = 8
 _LONGEST_PAUSE_S = 60.0
-_KNOWN = (OperatorError, RedisError, PlacementError, OSError, TimeoutError)
 
 
 class Meetings:
@@ -64,7 +63,7 @@ class Meetings:
         self._least_s = group.status_seconds
         self._sweep_s = max(group.tick_seconds, min(group.status_seconds, 5.0))
         self._queue: asyncio.Queue[str] = asyncio.Queue()
-        self._queued: set[str] = set()
+        self._queued: dict[str, Trigger] = {}
         self._busy: set[str] = set()
         self._failures: dict[str, int] = {}
         self._to_end: dict[MeetingId, float] = {}
@@ -72,20 +71,20 @@ class Meetings:
     def touch(self, kind: str, name: str) -> None:
         """A listener of the cache: that object changed."""
         if kind == "meetings":
-            self._put(name)
+            self._put(name, "change")
 
-    def scheduled(self, pool: str, horizon_s: float) -> int:
-        """People in meetings of the pool that start within the horizon, or a little later, and that
-        no node has room for yet: for `Pools(scheduled=...)`."""
+    def scheduled(self, pool: str, horizon_s: float, most: int) -> int:
+        """People in meetings of the pool, so many of each at most, that start within the horizon or
+        a little later, and that no node has room for yet: for `Pools(scheduled=...)`."""
         horizon_s += AHEAD_S
         pools = self._steps.pools()
-        return scheduled_participants(self.index, pool, pools, time.time(), horizon_s)
+        return scheduled_participants(self.index, pool, pools, time.time(), horizon_s, most)
 
     async def run(self) -> None:
         """Until it is cancelled."""
         for body in self._cache.meetings.values():
             self.index.put(body)
-            self._put(body["metadata"]["name"])
+            self._put(body["metadata"]["name"], "start")
         self._cache.listen(self.touch)
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
@@ -112,7 +111,7 @@ class Meetings:
             if entry.condition("Registered").get("status") == "False":
                 entry.again = True  # what was refused may be taken by another version of signaling
             if not entry.is_settled(now):
-                self._put(entry.name)
+                self._put(entry.name, "review")
 
     async def reconcile(self, name: str) -> None:
         """Brings one Meeting to what is declared, or to its end.
@@ -135,7 +134,7 @@ class Meetings:
         elif entry.is_settled(time.time()):
             return
         elif (wait_s := self._least_s - (time.monotonic() - entry.written_at)) > 0:
-            self._later(name, wait_s)
+            self._later(name, wait_s, "change")
         else:
             await self._steps.register(entry, self._sweep.ahead_s(entry))
 
@@ -168,46 +167,38 @@ class Meetings:
         finally:
             self._busy.discard(name)
 
-    def _put(self, name: str) -> None:
+    def _put(self, name: str, trigger: Trigger) -> None:
         if name not in self._queued:
-            self._queued.add(name)
+            self._queued[name] = trigger
             self._queue.put_nowait(name)
 
     async def _work(self) -> None:
         while True:
             name = await self._queue.get()
-            self._queued.discard(name)
+            trigger = self._queued.pop(name)
             if name in self._busy:
-                self._later(name, 0.2)
+                self._later(name, 0.2, trigger)
                 continue
             self._busy.add(name)
             try:
-                await self._once(name)
+                await self._once(name, trigger)
             finally:
                 self._busy.discard(name)
 
-    async def _once(self, name: str) -> None:
-        started = time.monotonic()
+    async def _once(self, name: str, trigger: Trigger) -> None:
         try:
-            await self.reconcile(name)
+            with told("Meeting", name, trigger):
+                await self.reconcile(name)
         except Exception as error:
             failures = self._failures[name] = self._failures.get(name, 0) + 1
-            result = "permanent" if isinstance(error, Permanent) else "temporary"
-            if not isinstance(error, _KNOWN):
-                result = "bug"
-            RECONCILES.labels(kind="Meeting", result=result).inc()
-            if failures == 1 or result == "bug":
-                trace = error if result == "bug" else None
-                _log.warning("reconcile_failed", kind="Meeting", error=str(error), exc_info=trace)
-            self._later(name, min(_LONGEST_PAUSE_S, 2.0 ** min(failures, 10) / 2))
+            if failures == 1 or result_of(error) == "bug":
+                log_failure("Meeting", error)
+            self._later(name, min(_LONGEST_PAUSE_S, 2.0 ** min(failures, 10) / 2), "retry")
         else:
             self._failures.pop(name, None)
-            RECONCILES.labels(kind="Meeting", result="ok").inc()
-        finally:
-            RECONCILE_SECONDS.labels(kind="Meeting").observe(time.monotonic() - started)
 
-    def _later(self, name: str, pause_s: float) -> None:
-        asyncio.get_running_loop().call_later(pause_s, self._put, name)
+    def _later(self, name: str, pause_s: float, trigger: Trigger) -> None:
+        asyncio.get_running_loop().call_later(pause_s, self._put, name, trigger)
 
 
 def _of_all(work: Callable[[], Awaitable[None]]) -> Callable[[str], Awaitable[Any]]:

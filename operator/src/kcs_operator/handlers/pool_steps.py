@@ -57,6 +57,13 @@ class PoolSteps:
         self._budgets: set[tuple[str, Role]] = set()
         self._no_room_until: dict[MeetingId, float] = {}
         self._occupied_at: dict[str, float] = {}
+        self._unaddressed: dict[str, list[str]] = {}
+        """By pool: Services whose load balancer has no address yet."""
+
+    def waits(self, name: str) -> str:
+        """Why pods of the pool that are due are not made yet; empty when all are."""
+        services = self._unaddressed.get(name)
+        return f"the load balancer of Service {services[0]} has no address yet" if services else ""
 
     async def take(
         self,
@@ -112,23 +119,15 @@ class PoolSteps:
 
         A Service without a pod is used for the next one, or goes if it fits no more.
         """
-        have = {pod.name for pod in pods}
-        found = await self._cluster.list("services", selector(body["metadata"]["name"], Role.SFU))
-        waiting: list[Object] = []
-        for service in (each for each in found if each["metadata"]["name"] not in have):
-            wanted = sfu_service(
-                body, service["metadata"]["name"], slot_of(service), self._settings
-            )
-            old = now - seconds_of(service["metadata"]["creationTimestamp"]) > _ORPHAN_S
-            if ports_of(service) != ports_of(wanted) or (old and len(waiting) >= len(slots)):
-                await self._cluster.delete("services", service["metadata"]["name"])
-            else:
-                waiting.append(service)
+        waiting = await self._unused_services(body, pods, len(slots), now)
+        unaddressed = []
         for service in waiting[: len(slots)]:
-            address = external_address(service)
+            name, address = service["metadata"]["name"], external_address(service)
             if address or pool.spec.exposure.mode is ExposureMode.NODE_PORT:
-                name = service["metadata"]["name"]
                 await self._create_pod(body, name, slot_of(service), address)
+            else:
+                unaddressed.append(name)
+        self._unaddressed[body["metadata"]["name"]] = unaddressed
         taken = {slot_of(each) for each in waiting}
         free = [slot for slot in slots if slot not in taken]
         for slot in free[: max(0, len(slots) - len(waiting))]:
@@ -137,6 +136,24 @@ class PoolSteps:
             await self._cluster.create("services", made)
             if pool.spec.exposure.mode is ExposureMode.NODE_PORT:
                 await self._create_pod(body, name, slot)
+
+    async def _unused_services(
+        self, body: Object, pods: Sequence[ObservedPod], count: int, now: float
+    ) -> list[Object]:
+        """Services without a pod that fit; others go, and what is old beyond `count`."""
+        have = {pod.name for pod in pods}
+        found = await self._cluster.list("services", selector(body["metadata"]["name"], Role.SFU))
+        waiting: list[Object] = []
+        for service in (each for each in found if each["metadata"]["name"] not in have):
+            wanted = sfu_service(
+                body, service["metadata"]["name"], slot_of(service), self._settings
+            )
+            old = now - seconds_of(service["metadata"]["creationTimestamp"]) > _ORPHAN_S
+            if ports_of(service) != ports_of(wanted) or (old and len(waiting) >= count):
+                await self._cluster.delete("services", service["metadata"]["name"])
+            else:
+                waiting.append(service)
+        return waiting
 
     async def _create_pod(
         self, body: Object, name: str, slot: int, address: str | None = None

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import PodState, SFUPool
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions.observed import timestamp_of
+from kcs_operator.decisions.pool_news import news
 from kcs_operator.decisions.pool_status import Seen, status
 from kcs_operator.events import Events
 from kcs_operator.handlers.watching import Cache
@@ -41,7 +42,8 @@ class PoolTelling:
 
     async def tell(self, body: Object, pool: SFUPool, seen: Seen, now: float) -> None:
         """Status, events and metrics."""
-        new = status(pool, seen, now, timestamp_of(now)).to_json()
+        after = status(pool, seen, now, timestamp_of(now))
+        new = after.to_json()
         _count(seen, new)
         if new == pool.status.to_json():
             return
@@ -53,7 +55,9 @@ class PoolTelling:
         uid = body["metadata"]["uid"]
         written = await self._cluster.patch_status("sfupools", seen.name, new, uid=uid)
         self._cache.put("pools", seen.name, written)
-        await self._tell_changes(body, pool, new)
+        for each in news(pool.status, after):
+            told = (body, "SFUPool", each.reason, each.note)
+            await self._events.tell(*told, action=each.action, type_=each.type)
 
     async def tell_problem(self, body: Object, pool: SFUPool, text: str) -> None:
         """Only the one condition, when it is news: nothing else is known."""
@@ -76,23 +80,6 @@ class PoolTelling:
         written = await self._cluster.patch_status("sfupools", name, {"conditions": new}, uid=uid)
         self._cache.put("pools", name, written)
         await self._events.tell(body, "SFUPool", "PlacementAway", text, type_="Warning")
-
-    async def _tell_changes(self, body: Object, pool: SFUPool, new: Mapping[str, Any]) -> None:
-        before, after = pool.status.desired_replicas, new["desiredReplicas"]
-        if before != after:
-            way = "Up" if after > before else "Down"
-            text = f"{before} to {after} SFU pods: {new['lastScaleReason']}"
-            await self._events.tell(body, "SFUPool", f"Scaled{way}", text, action="Scale")
-        former = {each.type: each.status for each in pool.status.conditions}
-        for each in new["conditions"]:
-            bad = (each["type"] == "Available") == (each["status"] == "False")
-            if each["type"] == "Progressing" or former.get(each["type"]) == each["status"]:
-                continue
-            if bad or each["type"] in former:
-                kind: Literal["Normal", "Warning"] = "Warning" if bad else "Normal"
-                await self._events.tell(
-                    body, "SFUPool", each["reason"], each["message"], type_=kind
-                )
 
 
 def _count(seen: Seen, new: Mapping[str, Any]) -> None:

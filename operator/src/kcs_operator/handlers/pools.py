@@ -71,7 +71,7 @@ class Pools:
         cache: Cache,
         settings: Settings,
         session: ClientSession,
-        scheduled: Callable[[str, float], int] = lambda pool, horizon_s: 0,
+        scheduled: Callable[[str, float, int], int] = lambda pool, horizon_s, most: 0,
     ):
         self._placement, self._cache, self._settings = placement, cache, settings
         self._scheduled = scheduled
@@ -206,14 +206,15 @@ class Pools:
         """How many SFU pods, with stabilisation."""
         serving = [p for p in pods if p.role is Role.SFU and p.alive]
         used = sum(p.load * p.capacity for p in serving)
-        reserved = sum(p.reserved * p.capacity for p in serving)
+        reserved = sum(min(p.reserved, 1.0) * p.capacity for p in serving)
         start_s = self.start_seconds(name)
         demand = Demand(
             used=used,
             reserved=reserved,
             unmet=unmet,
-            scheduled=self._scheduled(name, start_s),
+            scheduled=self._scheduled(name, start_s, scaling.pod_capacity(pool.spec)),
             growth_per_s=memory.growth.add(used + reserved, now),
+            occupied=any(pod.occupied for pod in pods if pod.role is Role.SFU),
         )
         wish = scaling.wanted(pool.spec, demand, start_s, datetime.fromtimestamp(now, UTC))
         before = memory.desired
@@ -282,17 +283,18 @@ class Pools:
             desired_turn=turn.desired,
             start_seconds=self.start_seconds(name) if memory.starts else pool.status.start_seconds,
             problem=memory.problem,
-            blocked=steps.blocked,
+            blocked=steps.blocked or self._steps.waits(name),
             paused=pool.spec.paused,
             deleted=_is_deleted(body),
         )
 
 
 def _unmet_of(name: str, pool: SFUPool, unmet: Sequence[Unmet]) -> int:
-    """People in refused meetings that the pool could take: its own, and those of its region."""
-    region = pool.spec.region
+    """People in refused meetings that the pool could take: its own, and those of its region. More
+    than one pod carries, no meeting can have."""
+    region, most = pool.spec.region, scaling.pod_capacity(pool.spec)
     return sum(
-        each.people
+        min(each.people, most)
         for each in unmet
         if each.pool == name or (not each.pool and (each.region in ("", region) or not region))
     )

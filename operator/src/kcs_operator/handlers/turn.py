@@ -10,22 +10,22 @@ from dataclasses import dataclass, field, replace
 import structlog
 from aiohttp import ClientSession
 
-from kcs_contracts.labels import Role
+from kcs_contracts.labels import POOL, ROLE, Role
 from kcs_contracts.placement import Placement
-from kcs_contracts.resources.v1alpha1 import PodState, SFUPool, Turn
+from kcs_contracts.resources.v1alpha1 import AnnouncedAddressFrom, PodState, SFUPool, Turn
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions import scaling
-from kcs_operator.decisions.observed import ObservedPod
+from kcs_operator.decisions.observed import ObservedPod, address_of
 from kcs_operator.decisions.pods import TEMPLATE_CHANGED, Goal, Plan, plan
 from kcs_operator.decisions.turn import (
-    SETTLED_S,
     Egress,
     Loads,
     TurnPod,
     observe_turn,
     servers_to_issue,
+    settled_s,
     update_of,
     wanted_turn,
 )
@@ -78,6 +78,7 @@ class TurnSide:
         session: ClientSession,
     ):
         self._placement, self._cache = placement, cache
+        self._settled_s = settled_s(settings.pods.turn_credential_seconds)
         self._metrics = TurnMetrics(session)
         self._secrets = SecretStore(cluster, settings.pods)
         self._steps = TurnSteps(cluster, cache, settings)
@@ -104,10 +105,10 @@ class TurnSide:
         wanted, aim, problem = 0, Aim(), ""
         if spec is not None and not _is_deleted(body):
             wanted = self._wanted(name, pool, spec, observed, memory, now)
-            aim = await self._aim(pool, pods)
-            if not aim.networks:
-                # nowhere to relay to: what runs stays, and nothing new is made yet
-                problem = "No SFU pod has an IPv4 address yet, so coturn pods must wait."
+            aim = await self._aim(pool)
+            # nowhere to relay to: what runs stays, and nothing new is made yet
+            if not aim.networks and any(_serves(pod, now) for pod in pods):
+                problem = "No SFU pod has an IPv4 address, so coturn pods must wait."
         steps = self._plan(body, pool, observed, wanted, aim, now)
         if not pool.spec.paused or _is_deleted(body):
             await self._steps.take(body, steps, observed, aim, memory.configs, now)
@@ -115,7 +116,7 @@ class TurnSide:
         if spec is None and not observed and not memory.configs:
             self.forget(name)
         if spec is not None and not _is_deleted(body):
-            takes = None if problem and observed else _taken(observed, aim, now)
+            takes = _taken(observed, aim, now) if aim.networks or not observed else None
             self._secrets.report(name, takes, now)
             await self._secrets.rotate(self._pools_with_coturn(), now)
         return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem)
@@ -135,10 +136,9 @@ class TurnSide:
             if pod.name in bodies
         )
 
-    async def _aim(self, pool: SFUPool, pods: Sequence[ObservedPod]) -> Aim:
+    async def _aim(self, pool: SFUPool) -> Aim:
         secrets = await self._secrets.read()
-        addresses = [pod.address for pod in pods if pod.role is Role.SFU and pod.address]
-        networks = turn_networks(addresses)
+        networks = turn_networks(_sfu_addresses(self._cache))
         return Aim(turn_template_hash(pool.spec, networks, secrets), networks, secrets)
 
     def _plan(
@@ -160,7 +160,7 @@ class TurnSide:
             drain=pool.spec.drain,
             update=update_of(pool.spec.update, pods, template_hash, wanted, now),
             deleted=_is_deleted(body),
-            settled_s=SETTLED_S,
+            settled_s=self._settled_s,
         )
         steps = plan(pods, goal, now)
         if goal.deleted or spec is None or aim.networks:
@@ -229,6 +229,18 @@ async def sweep(placement: Placement, cache: Cache) -> None:
             _log.info("turn_servers_swept", pool=name)
 
 
+def _sfu_addresses(cache: Cache) -> list[str]:
+    """Of all pools: people get relays of their region, and their meeting may live in any pool."""
+    found = []
+    for pod in cache.pods.values():
+        labels = pod["metadata"]["labels"]
+        pool = cache.pools.get(labels[POOL])
+        if pool is not None and labels.get(ROLE) == Role.SFU:
+            told = pool["spec"].get("exposure", {}).get("announcedAddressFrom")
+            found.append(address_of(pod, by_pod_ip=told == AnnouncedAddressFrom.POD_IP))
+    return found
+
+
 def _taken(pods: Sequence[TurnPod], aim: Aim, now: float) -> tuple[str, ...] | None:
     """The secrets that all pods take; those that drain are given out with none any more."""
     staying = [pod for pod in pods if not pod.draining]
@@ -242,6 +254,10 @@ def _taken(pods: Sequence[TurnPod], aim: Aim, now: float) -> tuple[str, ...] | N
 def _hash_of(aim: Aim, pods: Sequence[ObservedPod]) -> str:
     """What pods should have; while there is nowhere to relay to, what they have."""
     return aim.template_hash if aim.networks or not pods else pods[0].template_hash
+
+
+def _serves(pod: ObservedPod, now: float) -> bool:
+    return pod.role is Role.SFU and pod.state(now) is PodState.READY
 
 
 def _has_coturn(body: Object) -> bool:

@@ -74,6 +74,7 @@ class Cache:
         known = self._listed[kind] if before is None else _version_of(before)
         if self.saw_deleted(body["metadata"]["uid"]) or _version_of(body) <= known:
             return
+        body["metadata"].pop("managedFields", None)  # more than half of its memory, and unread
         objects[name] = body
         self._tell(kind, name, body)
 

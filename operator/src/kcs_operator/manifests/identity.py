@@ -92,7 +92,7 @@ def turn_quota(turn: Turn) -> int:
     return max(turn.target_allocations * 2, turn.user_quota)
 
 
-_NOT_IN_A_COTURN_POD = ("replicas", "targetAllocations", "targetEgressMbps", "credentialTTL")
+_NOT_IN_A_COTURN_POD = ("replicas", "targetAllocations", "targetEgressMbps")
 _SFU_CONTAINER = ("image", "env", "resources")
 """Of the template, what is the SFU's container's."""
 

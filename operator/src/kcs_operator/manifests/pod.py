@@ -23,6 +23,7 @@ def pod(
     stop_seconds: int,
     host_network: bool,
     volumes: Sequence[Mapping[str, Any]] = (),
+    sysctls: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A pod that the pool owns; it is spread over zones and hosts as far as they go."""
     labels = meta["labels"]
@@ -44,6 +45,9 @@ def pod(
         },
         "topologySpreadConstraints": [_spread(_ZONE, same), _spread(_HOST, same)],
     }
+    if sysctls:
+        kernel = [{"name": name, "value": value} for name, value in sysctls.items()]
+        body["securityContext"]["sysctls"] = kernel
     if host_network:
         body |= {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
     optional = {

@@ -18,6 +18,9 @@ from kcs_operator.settings import Settings
 _POD = "meetings.kcs.dev/pod"
 _ALL = 1_000_000
 """More than there are: for pods of a custom resource, a budget takes no other kind of number."""
+_WORKER_MILLICORES = 500
+"""What a worker takes that is filled to the pool's target (docs/operations.md)."""
+_NODE_MIB, _WORKER_MIB = 128, 64
 
 
 def media_ports(spec: SFUPoolSpec, slot: int) -> range:
@@ -73,9 +76,10 @@ def sfu_pod(
             {"name": "control", "containerPort": control, "protocol": "TCP"},
             *_container_ports(spec, ports),
         ],
-        resources=template.resources.to_json(),
+        resources=_resources(spec),
         readinessProbe={**probe, "failureThreshold": 2},
-        startupProbe={**probe, "periodSeconds": 1, "failureThreshold": 60},
+        # not /readyz: with Redis away it would kill the pod again and again
+        startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 60},
         livenessProbe={**alive, "failureThreshold": 6},
     )
     return pod(
@@ -85,6 +89,21 @@ def sfu_pod(
         stop_seconds=settings.pods.stop_seconds,
         host_network=spec.exposure.mode is ExposureMode.HOST_NETWORK,
     )
+
+
+def _resources(spec: SFUPoolSpec) -> dict[str, Any]:
+    """As the template says; what it leaves out is asked for by the number of workers.
+
+    Pods that ask for nothing are the first to go where a Kubernetes node runs out.
+    """
+    said, workers = spec.template.resources, spec.capacity.workers
+    needed = {
+        "cpu": f"{_WORKER_MILLICORES * workers}m",
+        "memory": f"{_NODE_MIB + _WORKER_MIB * workers}Mi",
+    }
+    # a limit alone is a request as well, and one above it would be refused
+    left_out = {k: v for k, v in needed.items() if k not in said.requests | said.limits}
+    return {**said.to_json(), "requests": {**left_out, **said.requests}}
 
 
 def _environment(
@@ -170,6 +189,8 @@ def sfu_service(
         "spec": {
             "type": spec.exposure.mode.value,
             "externalTrafficPolicy": "Local",
+            # a pod is not ready while Redis is away, and its calls go on: so must their way in
+            "publishNotReadyAddresses": True,
             "selector": {_POD: name},
             "ports": ports,
         },

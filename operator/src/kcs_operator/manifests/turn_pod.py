@@ -18,7 +18,6 @@ from pydantic import SecretStr, ValidationError
 from kcs_contracts.coturn import CoturnConfig, CoturnTls, coturn_conf
 from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import ExposureMode, SFUPool, SFUPoolSpec
-from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.manifests.identity import metadata, turn_hash, turn_quota
 from kcs_operator.manifests.names import ADDRESS, EXPORTER_PORT, SLOT
@@ -29,6 +28,10 @@ _CONFIG = "/etc/kcs-coturn"
 _TLS = "/etc/kcs-coturn-tls"
 _UDP, _TCP, _OVER_TLS = "turn-udp", "turn-tcp", "turn-tls"
 """Names of the ports."""
+_LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}
+"""Lets a user that is not root have port 443; Pod Security's `restricted` takes it."""
+_REQUESTS = {"cpu": "100m", "memory": "64Mi"}
+"""Enough to stay where a Kubernetes node runs out; what it takes under load is not measured."""
 
 
 def turn_networks(addresses: Sequence[str]) -> tuple[IPv4Network, ...]:
@@ -121,7 +124,6 @@ def turn_pod(
     if turn.tls is not None:
         mounts.append({"name": "tls", "mountPath": _TLS, "readOnly": True})
         volumes.append({"name": "tls", "secret": {"secretName": turn.tls.secret_name}})
-    ttl = int(duration_of(turn.credential_ttl).total_seconds())
     coturn = container(
         "coturn",
         settings.images.turn,
@@ -131,6 +133,7 @@ def turn_pod(
             variable("KCS_COTURN_POOL", pool["metadata"]["name"]),
             variable("KCS_COTURN_METRICS_PORT", EXPORTER_PORT),
             variable("KCS_COTURN_DRAIN_SECONDS", settings.pods.stop_seconds - 5),
+            *([variable("KCS_COTURN_CERTIFICATE", f"{_TLS}/tls.crt")] if turn.tls else []),
         ],
         _ports(spec),
         args=[
@@ -138,19 +141,24 @@ def turn_pod(
             f"{_CONFIG}/turnserver.conf",
             "--listening-ip=$(POD_IP)",
             "--relay-ip=$(POD_IP)",
-            f"--max-allocate-lifetime={max(600, ttl)}",
+            "--max-allocate-lifetime=600",
         ],
+        resources={"requests": _REQUESTS},
         readinessProbe={"httpGet": {"path": "/readyz", "port": "metrics"}, "periodSeconds": 3},
         livenessProbe={"httpGet": {"path": "/healthz", "port": "metrics"}, "periodSeconds": 10},
         volumeMounts=mounts,
     )
+    host_network = spec.exposure.mode is ExposureMode.HOST_NETWORK
+    lowest = min(turn.port, turn.tls.port if turn.tls else turn.port)
     return pod(
         meta,
         spec,
         [coturn],
         stop_seconds=settings.pods.stop_seconds,
-        host_network=spec.exposure.mode is ExposureMode.HOST_NETWORK,
+        host_network=host_network,
         volumes=volumes,
+        # on the host's network the API server would refuse it
+        sysctls=_LOW_PORTS if lowest < 1024 and not host_network else None,
     )
 
 

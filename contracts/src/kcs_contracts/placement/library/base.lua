@@ -6,7 +6,8 @@
 -- computed here. The time is Redis's; leases and graces come as lengths in ms.
 --
 --   kcs:pools           how meetings are placed on the nodes of a pool, by pool
---   kcs:unmet           meetings that no node had room for: people:since:pool:region
+--   kcs:unmet           meetings that no node had room for lately, so many at most:
+--                       people:since:pool:region
 --   kcs:since           when this Redis was first seen empty, ms
 --   kcs:nodes           set of node names;   kcs:drained  set of names with a drain mark
 --   kcs:node:<node>     hash boot url region capacity cpu consumers egress lease_until hosted
@@ -39,7 +40,7 @@
 --
 -- An answer is {"ok", ...} or {a word that says why not}.
 
-local VERSION = 3
+local VERSION = 4
 
 local HOUR = 3600 * 1000
 local DAY = 24 * HOUR
@@ -47,6 +48,9 @@ local RESERVED_FOR = 15 * 60 * 1000
 local PEOPLE_AT_LEAST = 15
 local CONSUMERS_EACH = 10
 local PACK_BELOW = 0.7
+-- A meeting asks for no more of a node: where that is not enough for it, no other node would be.
+local WHOLE = 0.9
+local MAX_UNMET = 1000
 local FULL_CPU = 0.75
 local RETRY_S = 5
 local MAX_WAITING = 1000

@@ -2,19 +2,18 @@
 
 local NODE = { 'boot', 'url', 'region', 'capacity', 'cpu', 'consumers', 'egress', 'lease_until', 'pool' }
 
-local function node_of(name, now)
+local function node_of(name, now, drained)
   local row = call('HMGET', 'kcs:node:' .. name, unpack(NODE))
   if not row[1] then
     return nil
   end
-  local node = { name = name, boot = row[1], url = row[2], region = row[3] }
-  node.capacity, node.consumers = tonumber(row[4]), tonumber(row[6])
-  local cpu, egress = tonumber(row[5]), tonumber(row[7])
-  node.load = math.max(cpu / FULL_CPU, node.consumers / node.capacity, egress)
-  node.alive = tonumber(row[8]) > now
-  node.pool = row[9] or ''
-  node.draining = call('SISMEMBER', 'kcs:drained', name) == 1
-  return node
+  local capacity, consumers = tonumber(row[4]), tonumber(row[6])
+  return { -- all fields at once: a table that grows is laid out anew, for each node of each choice
+    name = name, boot = row[1], url = row[2], region = row[3], pool = row[9] or '',
+    capacity = capacity, consumers = consumers,
+    load = math.max(row[5] / FULL_CPU, consumers / capacity, row[7]),
+    alive = row[8] - now > 0, draining = drained[name] == true, after = 0,
+  }
 end
 
 local function is_alive(name, boot, now)
@@ -24,9 +23,13 @@ end
 
 -- All known nodes by name, so that ties are always broken alike.
 local function all_nodes(now)
-  local found = {}
-  for _, name in ipairs(call('SMEMBERS', 'kcs:nodes')) do
-    local node = node_of(name, now)
+  local names, drained, found = call('SMEMBERS', 'kcs:nodes'), {}, {}
+  for _, name in ipairs(call('SMEMBERS', 'kcs:drained')) do
+    drained[name] = true
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local node = node_of(name, now, drained)
     if node then
       found[#found + 1] = node
     else
@@ -35,7 +38,6 @@ local function all_nodes(now)
       call('DEL', 'kcs:reserved:' .. name)
     end
   end
-  table.sort(found, function(a, b) return a.name < b.name end)
   return found
 end
 
@@ -100,7 +102,7 @@ local function choose(people, wish, home, now)
     local is_home = home and home.node == node.name and home.boot == node.boot
     local fits = wish.pool == '' or node.pool == wish.pool
     if node.alive and not node.draining and not is_home and fits then
-      node.after = node.load + reserved(node, now) + people * CONSUMERS_EACH / node.capacity
+      node.after = node.load + reserved(node, now) + math.min(people * CONSUMERS_EACH / node.capacity, WHOLE)
       all[#all + 1] = node
       if node.region == wish.region then
         near[#near + 1] = node

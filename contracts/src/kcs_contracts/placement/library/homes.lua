@@ -33,6 +33,11 @@ local function pool_of(meeting, wish)
   return call('HGET', 'kcs:home:' .. meeting, 'pool') or ''
 end
 
+-- The region whose nodes come first: the one that is asked for, else the present home's.
+local function region_of(home, asked)
+  return asked ~= '' and asked or call('HGET', 'kcs:node:' .. home.node, 'region') or ''
+end
+
 local function answer(home)
   return { 'ok', home.node, home.boot, text(home.epoch), home.url }
 end

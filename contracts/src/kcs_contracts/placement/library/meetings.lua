@@ -1,5 +1,14 @@
 -- A meeting's home, its end, and all of it at one version.
 
+-- For whoever adds nodes (kcs_unmet); without an operator nobody asks, and it goes within the hour.
+local function note_unmet(meeting, people, wish, now)
+  if call('HLEN', 'kcs:unmet') < MAX_UNMET then
+    local row = text(people) .. ':' .. text(now) .. ':' .. wish.pool .. ':' .. wish.region
+    call('HSET', 'kcs:unmet', meeting, row)
+    call('PEXPIRE', 'kcs:unmet', HOUR)
+  end
+end
+
 -- Finds a node and moves the meeting there: the one that it was moving to anyhow, if that lives.
 -- `home` is where it was, or nil.
 local function place(meeting, home, expected, wish, reason, now)
@@ -12,8 +21,7 @@ local function place(meeting, home, expected, wish, reason, now)
   local people = math.max(expected, PEOPLE_AT_LEAST, inside)
   local node = choose(people, wish, home, now)
   if not node then
-    local row = text(people) .. ':' .. text(now) .. ':' .. wish.pool .. ':' .. wish.region
-    call('HSET', 'kcs:unmet', meeting, row)
+    note_unmet(meeting, people, wish, now)
     return { 'no_capacity', RETRY_S }
   end
   call('HDEL', 'kcs:unmet', meeting)
@@ -70,7 +78,7 @@ local function evict(_, args)
   if not home or home.node ~= args[2] or home.epoch ~= tonumber(args[3]) then
     return { 'ok' }
   end
-  local wish = { region = args[5], strategy = args[6], ring = tonumber(args[7]) }
+  local wish = { region = region_of(home, args[5]), strategy = args[6], ring = tonumber(args[7]) }
   return place(meeting, home, home.expected, wish, args[4], now_ms())
 end
 

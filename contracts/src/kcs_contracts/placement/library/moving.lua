@@ -22,8 +22,7 @@ local function migrate(_, args)
   if next_home then
     abandon_move(meeting, next_home)
   end
-  local region = args[4] ~= '' and args[4] or call('HGET', 'kcs:node:' .. home.node, 'region')
-  local wish = { region = region or '', strategy = args[5], ring = tonumber(args[6]) }
+  local wish = { region = region_of(home, args[4]), strategy = args[5], ring = tonumber(args[6]) }
   local inside = count_of(meeting)
   if inside == 0 then
     return place(meeting, home, home.expected, wish, 'moved', now)

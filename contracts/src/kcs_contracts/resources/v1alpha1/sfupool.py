@@ -107,8 +107,9 @@ class PoolReplicas(Replicas):
 
     desired: int | None = Field(default=None, ge=0, le=1000)
     """How many there should be, instead of what the load asks for, within min and max. It is what
-    `kubectl scale` and a HorizontalPodAutoscaler write; remove it to let the load decide again. A
-    HorizontalPodAutoscaler needs a first number here, from whoever hands the pool over to it."""
+    `kubectl scale` and a HorizontalPodAutoscaler write; remove it to let the load decide again.
+    Without it the scale cannot be read (error 500), so a HorizontalPodAutoscaler does nothing until
+    it has a first number from you (kubectl scale sfup/NAME --replicas=1)."""
 
 
 class TurnReplicas(Replicas):
@@ -275,7 +276,8 @@ class TurnTls(Resource):
     secret_name: ObjectName
     """The Secret with `tls.crt` and `tls.key`."""
     port: Port = 5349
-    """TCP port; 443 passes the strictest networks."""
+    """TCP port; 443 passes the strictest networks. With HostNetwork a port below 1024 is not the
+    pod's to take, unless its node lets everybody have it (net.ipv4.ip_unprivileged_port_start)."""
 
 
 class Turn(Resource):
@@ -292,13 +294,6 @@ class Turn(Resource):
             "tls.port must be another one than port",
             at=".tls.port",
         ),
-        Rule(
-            f"!self.credentialTTL.matches(r'{DURATION}') || "
-            "(duration(self.credentialTTL) >= duration('10s') && "
-            "duration(self.credentialTTL) <= duration('300s'))",
-            "credentials are good for 10s to 300s; clients renew them",
-            at=".credentialTTL",
-        ),
     )
 
     replicas: TurnReplicas = TurnReplicas()
@@ -311,8 +306,6 @@ class Turn(Resource):
     """TURN over TLS; without it there is none."""
     port_range: PortRange = PortRange(first=49152, last=50151)
     """UDP ports from which coturn relays."""
-    credential_ttl: Duration = Field(default="300s", alias="credentialTTL")
-    """How long credentials are good, 300s at most; clients renew them."""
     user_quota: int = Field(default=12, ge=1, le=1000)
     """Relayed connections of one person at a time."""
     target_allocations: int = Field(default=500, ge=1, le=100000)

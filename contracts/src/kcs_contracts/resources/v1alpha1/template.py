@@ -37,8 +37,8 @@ class EnvVar(Resource):
 
     rules = (
         Rule(
-            "!self.name.matches(r'^KCS_(CONTROL|MEDIA|REDIS|TICKETS|DRAIN)__') && "
-            "!self.name.matches(r'^KCS_NODE__(NAME|REGION|POOL|WORKERS|CONSUMERS_PER_WORKER|"
+            "!self.name.matches(r'(?i)^KCS_(CONTROL|MEDIA|REDIS|TICKETS|DRAIN)__') && "
+            "!self.name.matches(r'(?i)^KCS_NODE__(NAME|REGION|POOL|WORKERS|CONSUMERS_PER_WORKER|"
             "EGRESS_MBPS)$')",
             "the operator sets this variable itself, from the pool's other fields",
             at=".name",
@@ -115,7 +115,9 @@ class PodTemplate(Resource):
     affinity: dict[str, Any] | None = None
     """Affinity, as in a pod."""
     resources: Resources = Resources()
-    """CPU and memory of the SFU container."""
+    """CPU and memory of the SFU container. Where neither a request nor a limit is said, it asks for
+    half a core per worker, and for 128Mi of memory and 64Mi per worker. A coturn pod asks for 100m
+    and 64Mi, whatever is said here."""
     priority_class_name: Annotated[str, StringConstraints(max_length=253)] | None = None
     """The pods' priority class."""
     env: tuple[EnvVar, ...] = Field(default=(), max_length=50, json_schema_extra=keyed_by("name"))

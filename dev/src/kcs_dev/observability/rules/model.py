@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-RUNBOOKS = "https://meetings.kcs.dev/runbooks"
-"""Where docs/runbooks/ is published; the chart puts a value of its own in its place."""
+RUNBOOKS = "docs/runbooks"
+"""Where the pages are in the sources; the chart's `metrics.runbookURL` makes it an address."""
 
 Severity = Literal["critical", "warning"]
 """critical: people suffer now or soon, somebody is woken; warning: it can wait for the morning."""
@@ -62,7 +62,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{RUNBOOKS}/{self.name}.md",
+                "runbook": f"{RUNBOOKS}/{self.name}.md",
             },
         }
 

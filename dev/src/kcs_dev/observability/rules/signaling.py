@@ -1,7 +1,7 @@
 """Alerts of signaling and of what it needs: who joins, chats or comes back feels it."""
 
 from kcs_dev.observability.rules.model import Alert, Group
-from kcs_dev.observability.rules.recording import FAILED, SLOW
+from kcs_dev.observability.rules.recording import DESIRED, FAILED, SLOW
 from kcs_dev.observability.scrape import OPERATOR, SIGNALING
 
 _UP = f'up{{job="{SIGNALING}"}}'
@@ -65,8 +65,10 @@ SIGNALING_ALERTS = Group(
             value="max by (namespace) (kcs_signaling_nodes)",
             when="== 0",
             hold="1m",
+            # a pool that idles with `min: 0` wants none; without an operator nobody says so
             only_if="on (namespace) (max by (namespace) "
-            '(kcs_signaling_dependency_up{dependency="redis"}) == 1)',
+            '(kcs_signaling_dependency_up{dependency="redis"}) == 1 unless on (namespace) '
+            f'sum by (namespace) ({DESIRED}{{role="sfu"}}) == 0)',
             summary="No SFU node in {{ $labels.namespace }} is alive.",
             description="No meeting can begin, and those that ran have no media. First: `kubectl "
             "get -A sfupool`.",
