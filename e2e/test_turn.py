@@ -17,12 +17,6 @@ from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
 StartCoturn = Callable[..., Awaitable[Coturn]]
-KEEP_CONNECTIONS = """
-window.kcsConnections = [];
-window.RTCPeerConnection = class extends window.RTCPeerConnection {
-  constructor(...args) { super(...args); window.kcsConnections.push(this); }
-};
-"""
 
 
 @pytest.fixture
@@ -34,15 +28,6 @@ async def start_coturn(tmp_path: Path) -> AsyncIterator[StartCoturn]:
             return await stack.enter_async_context(Coturn(tmp_path / "coturn", **more))
 
         yield start
-
-
-async def relayed(chromium: Chromium, stack: LocalStack, meeting: MeetingId, name: str) -> Person:
-    """Somebody whose browser may use a relay alone."""
-    person = await chromium.person()
-    await person.context.add_init_script(KEEP_CONNECTIONS)
-    await person.page.goto(f"{stack.url}/m/{meeting}?name={name}&join=1&relay=1")
-    await until(person.joined, f"{name} has joined")
-    return person
 
 
 async def turn_names(person: Person) -> set[str]:
@@ -78,7 +63,7 @@ async def test_a_browser_that_may_only_relay_gets_and_sends_media_through_coturn
     stack = await start_stack(env=coturn.env)
     meeting = await new_meeting(stack.url)
     ann = await chromium.join(f"{stack.url}/m/{meeting}", "Ann")
-    ben = await relayed(chromium, stack, meeting, "Ben")
+    ben = await chromium.join(f"{stack.url}/m/{meeting}", "Ben", relay=True)
 
     await until(lambda: everybody_gets_everybody([ann, ben]), "both see and hear each other", 30)
 
@@ -94,7 +79,8 @@ async def test_credentials_are_renewed_so_that_media_comes_back_when_coturn_rest
     coturn = await start_coturn()
     stack = await start_stack(env={**coturn.env, "KCS_TURN__CREDENTIAL_SECONDS": str(ttl_s)})
     meeting = await new_meeting(stack.url)
-    people = [await relayed(chromium, stack, meeting, name) for name in ("Ann", "Ben")]
+    link = f"{stack.url}/m/{meeting}"
+    people = [await chromium.join(link, name, relay=True) for name in ("Ann", "Ben")]
     await until(lambda: everybody_gets_everybody(people), "both see and hear each other", 30)
     names = [await turn_names(person) for person in people]
     before = {id_ for person in people for id_ in await person.received()}

@@ -126,8 +126,8 @@ def raw_calls(
     meeting = "m000000000000" if again else "m__rand_int__"
     argv = ["redis-benchmark", "-p", str(port), "-c", str(connections), "-n", str(calls)]
     argv += ["-P", str(pipelined), "-r", str(_MANY), "--csv"]
-    # as Homes.assign says it: meeting, region, expected, strategy, ring, warm-up
-    argv += ["FCALL", "kcs_assign", "0", meeting, "", "0", "packed", "1", "0"]
+    # as Homes.assign says it: meeting, region, expected, strategy, ring, warm-up, pool
+    argv += ["FCALL", "kcs_assign", "0", meeting, "", "0", "", "1", "0", ""]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     (row,) = csv.DictReader(done.stdout.splitlines())
     return float(row["rps"])

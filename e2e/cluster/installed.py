@@ -69,23 +69,24 @@ class Installed:
         """As `kubectl apply` does it."""
         self.kubectl("apply", "-f", "-", stdin=json.dumps(body))
 
-    def pods(self) -> dict[str, dict[str, Any]]:
-        """The pool's SFU pods that have not been deleted, by name."""
-        found = self.get("pods", "-l", "meetings.kcs.dev/role=sfu")["items"]
+    def pods(self, which: str = "meetings.kcs.dev/role=sfu") -> dict[str, dict[str, Any]]:
+        """The pods of pools that have not been deleted, by name: the SFU pods, or those with other
+        labels."""
+        found = self.get("pods", "-l", which)["items"]
         return {
             pod["metadata"]["name"]: pod
             for pod in found
             if "deletionTimestamp" not in pod["metadata"]
         }
 
-    def pool(self) -> dict[str, Any]:
+    def pool(self, name: str = "talk") -> dict[str, Any]:
         """The status of the pool."""
-        status: dict[str, Any] = self.get("sfupool", "talk").get("status", {})
+        status: dict[str, Any] = self.get("sfupool", name).get("status", {})
         return status
 
-    def meeting(self) -> dict[str, Any]:
+    def meeting(self, name: str = "standup") -> dict[str, Any]:
         """The status of the declared meeting."""
-        status: dict[str, Any] = self.get("meeting", "standup").get("status", {})
+        status: dict[str, Any] = self.get("meeting", name).get("status", {})
         return status
 
     def all_ready(self) -> bool:

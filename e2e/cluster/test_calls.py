@@ -26,7 +26,9 @@ GAP_S = 2.0
 LOST_S = 8.0
 
 
-def pool(**spec: object) -> dict[str, Any]:
+def pool(**spec: Any) -> dict[str, Any]:
+    small = {"requests": {"cpu": "100m", "memory": "128Mi"}}  # the one node has two cores
+    spec["template"] = {"resources": small, **spec.get("template", {})}
     quick = {
         "replicas": {"min": 1, "max": 3},
         "exposure": {"portRange": {"first": 40000, "last": 40019}},
@@ -211,6 +213,7 @@ async def test_uninstall_leaves_nothing(installed: Installed) -> None:
     await until(lambda: not installed.get("pods")["items"], "no pod of the pool", 120)
     for kind in ("sfupools", "meetings", "poddisruptionbudgets", "services", "roles"):
         assert not installed.get(kind)["items"], kind
+    await until(lambda: not installed.get("leases")["items"], "no Lease of the operator", 60)
     with pytest.raises(KubectlError):
         installed.cluster.kubectl(
             "get", "validatingwebhookconfiguration", f"{RELEASE}-operator-{RELEASE}"
