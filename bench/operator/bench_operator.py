@@ -32,13 +32,13 @@ METHOD = (
     " its Lease are left out. CPU is the operator's alone; what it uses in the same time with no"
     " Meeting is taken off, except where a figure says idle. Idle is {idle} s in which nothing"
     " happens. A look at everything may fall into them, which comes each 0.1 s for each Meeting (30"
-    " s at least, 300 s at most; of those each 300 s most are kept out): it costs no more than a"
-    " start does, which is shown. 20 Meetings before each size warm up."
+    " s at least, half an hour at most); the review of signaling's list, each 300 s, does not."
+    " Either costs no more than a start, which is shown. 20 Meetings before each size warm up."
 )
 SIZES = (100, 1_000, 10_000)
 WAVE = 1_000
 IDLE_S = 60.0
-_RESYNC_S = 300.0
+_REVIEW_S = 300.0
 _SETTLE_S = 15.0
 
 
@@ -160,11 +160,11 @@ class Run:
         step.meetings += meetings
 
     async def _idle(self, operator: Operator) -> float:
-        """CPU in ms per second while nothing happens, between two looks at everything."""
+        """CPU in ms per second while nothing happens, between two reviews."""
         await asyncio.sleep(5)
-        age = (time.monotonic() - operator.started) % _RESYNC_S
-        if age < _SETTLE_S or age + self._idle_s > _RESYNC_S - 5:
-            await asyncio.sleep((_SETTLE_S - age) % _RESYNC_S)
+        age = (time.monotonic() - operator.started) % _REVIEW_S
+        if age < _SETTLE_S or age + self._idle_s > _REVIEW_S - 5:
+            await asyncio.sleep((_SETTLE_S - age) % _REVIEW_S)
         used, began = cpu_s(operator.pid), time.monotonic()
         await asyncio.sleep(self._idle_s)
         return (cpu_s(operator.pid) - used) / (time.monotonic() - began) * 1e3

@@ -20,6 +20,8 @@ def kinds(api_server: Kubernetes) -> Kubernetes:
     """The API server with our kinds."""
     api_server.kubectl("apply", "--server-side", "-f", str(CRDS))
     api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+    # their storage comes a moment later; kubectl asks again where the server says 429
+    api_server.kubectl("get", "sfupools,meetings", "--all-namespaces")
     return api_server
 
 

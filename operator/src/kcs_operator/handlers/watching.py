@@ -32,7 +32,7 @@ _REMEMBERED_S = 600.0
 _QUIET_S = 2.0
 """The lists of kopf's watches are over when they told nothing for so long."""
 _MOST_QUIETS = 5
-_SELDOM_S, _OFTEN_S, _S_PER_OBJECT = 300.0, 30.0, 0.1
+_SELDOM_S, _OFTEN_S, _S_PER_OBJECT = 1800.0, 30.0, 0.1
 
 Kind = Literal["pools", "meetings", "pods"]
 
