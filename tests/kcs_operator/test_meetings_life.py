@@ -42,9 +42,11 @@ async def own_signaling(tmp_path: Path, redis_url: str, redis: Redis) -> AsyncIt
 @pytest.fixture
 async def world(
     namespace: Namespace, api: Cluster, placement: Placement, signaling: Signaling
-) -> Declared:
+) -> AsyncIterator[Declared]:
     """Where meetings are declared."""
-    return Declared(namespace, api, placement, signaling)
+    world = Declared(namespace, api, placement, signaling)
+    yield world
+    await world.kill_all()
 
 
 async def rest(world: Declared, method: str, path: str, **more: Any) -> tuple[int, Any]:

@@ -117,6 +117,11 @@ class Declared:
         """The node's lease is over."""
         await self.placement.release(NodeName(name), BootId(f"b-{name}"))
 
+    async def kill_all(self) -> None:
+        """Other tests use this Redis too, and find no node that nobody serves."""
+        for name in self._leases:
+            await self.kill(name)
+
     async def join(self, meeting_id: MeetingId, *numbers: int) -> None:
         """People come: the meeting's home opens its room, and they are in it."""
         home = await self.placement.assign(meeting_id, warmup_ms=0)
