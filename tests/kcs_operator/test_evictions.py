@@ -38,6 +38,17 @@ def certificate(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+async def port(certificate: Path, new_operator: Callable[..., OperatorProcess]) -> int:
+    """Where the webhook of an operator that leads listens."""
+    port = free_port()
+    operator = new_operator(
+        KCS_HTTP__WEBHOOK_PORT=str(port), KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)
+    )
+    await operator.leads()
+    return port
+
+
 def hook(namespace: Namespace, certificate: Path, port: int) -> dict[str, object]:
     ca = base64.b64encode((certificate / "tls.crt").read_bytes()).decode()
     name = f"evictions-{namespace.name}"
@@ -85,13 +96,8 @@ async def test_an_eviction_drains_the_pod_and_waits_until_it_is_empty(
     pods: Pods,
     placement: Placement,
     certificate: Path,
-    new_operator: Callable[..., OperatorProcess],
+    port: int,
 ) -> None:
-    port = free_port()
-    operator = new_operator(
-        KCS_HTTP__WEBHOOK_PORT=str(port), KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)
-    )
-    await operator.leads()
     namespace.kubernetes.apply(hook(namespace, certificate, port))
     wait = {"deadline": "10m", "migrateAfter": "1s"}
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, drain=wait))
@@ -130,14 +136,8 @@ async def test_whoever_does_not_know_the_path_marks_nothing(
     namespace: Namespace,
     api: Cluster,
     pods: Pods,
-    certificate: Path,
-    new_operator: Callable[..., OperatorProcess],
+    port: int,
 ) -> None:
-    port = free_port()
-    operator = new_operator(
-        KCS_HTTP__WEBHOOK_PORT=str(port), KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)
-    )
-    await operator.leads()
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 1}))
 
     async def there() -> bool:
@@ -172,13 +172,8 @@ async def marks(api: Cluster, pod: str) -> dict[str, str]:
 async def test_other_pods_are_evicted_as_ever(
     namespace: Namespace,
     certificate: Path,
-    new_operator: Callable[..., OperatorProcess],
+    port: int,
 ) -> None:
-    port = free_port()
-    operator = new_operator(
-        KCS_HTTP__WEBHOOK_PORT=str(port), KCS_HTTP__WEBHOOK_CERTIFICATE=str(certificate)
-    )
-    await operator.leads()
     namespace.kubernetes.apply(hook(namespace, certificate, port))
     container = {"name": "c", "image": "localhost/pause:1"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "other"}}

@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from kcs_contracts.memory import memory_limit_bytes
 
 # creation times: a series more for each, which Prometheus does not read; the function has no types
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus-client's
 
 SOCKETS = Gauge("kcs_signaling_sockets", "Sockets connected to a namespace.", ["namespace"])
 SOCKETS_REFUSED = Counter(

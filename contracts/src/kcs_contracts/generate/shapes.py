@@ -89,7 +89,7 @@ def _adapter(shape: type) -> TypeAdapter[Any]:
     """An adapter takes no `config` for a TypedDict itself, but for one that is in a list."""
     if issubclass(shape, BaseModel):
         return TypeAdapter(shape)
-    return TypeAdapter(list[shape], config=ConfigDict(use_attribute_docstrings=True))  # type: ignore[valid-type]
+    return TypeAdapter(list[shape], config=ConfigDict(use_attribute_docstrings=True))  # type: ignore[valid-type] # made at run time
 
 
 def _model(event: ClientEvent[Any, Any]) -> type[Payload]:

@@ -22,7 +22,7 @@ from kcs_sfu.agent.node import Node
 from kcs_sfu.mediasoup.worker import Worker
 
 # creation times: a series more for each, which Prometheus does not read; the function has no types
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus-client's
 _BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _OF_A_WORKER = {
     "memory_bytes": "Resident memory of the worker's process.",

@@ -8,6 +8,7 @@ answers, errors and what happens in the room.
 """
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -158,7 +159,7 @@ class Command(NamedTuple):
     """The client asked for an acknowledgement, which says all that an error event would."""
 
 
-class Dialect(Generic[PeerT]):
+class Dialect(ABC, Generic[PeerT]):
     """A namespace whose clients are peers of rooms: an `Audience` and a `Namespace` in one."""
 
     events: Events
@@ -174,9 +175,9 @@ class Dialect(Generic[PeerT]):
 
     # --- what a dialect adds ------------------------------------------------------------------
 
+    @abstractmethod
     def make_peer(self, identity: Identity, connection: Connection) -> PeerT:
         """The dialect's own kind of peer."""
-        raise NotImplementedError
 
     def failed(self, peer: PeerT, command: Command, error: JsonObject) -> None:
         """Tells the client of an error beside the acknowledgement, where the dialect does."""
