@@ -7,13 +7,16 @@ are passed on as JSON. `GET :9641/metrics` answers in Prometheus' text format, `
 server itself by STUN, `/healthz` says that it runs.
 
 Where `KCS_COTURN_CERTIFICATE` names the file of the server's certificate, a new one is taken up as
-it comes (Secrets are renewed in place), with no connection cut.
+it comes (Secrets are renewed in place), with no connection cut. Where `KCS_COTURN_PEERS` names a
+file with the IPv4 addresses that may be peers, separated by commas, they are kept in the SQLite
+database `KCS_COTURN_PEERS_DB`, which the server (`userdb`) reads again every 5 s.
 
 SIGTERM ends the server when nobody is connected any more, or after `KCS_COTURN_DRAIN_SECONDS` (0).
 Series have the label `pool` where `KCS_COTURN_POOL` is set. Nothing but the standard library.
 
 Sources: coturn 4.6 `ns_turn_server.c` (the lines; usage is what came since the last line, written
-every 4,096 packets and at a session's end), `mainrelay.c` (SIGUSR2); RFC 8489 (STUN).
+every 4,096 packets and at a session's end), `mainrelay.c` (SIGUSR2), `dbd_sqlite.c` (the tables),
+`userdb.c` (when they are read); RFC 8489 (STUN).
 """
 
 import json
@@ -22,6 +25,7 @@ import re
 import secrets
 import signal
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -30,6 +34,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import FrameType
 
@@ -42,6 +47,19 @@ _NAMES_SOMEBODY = re.compile(r"session |user[ <]|username|\d+\.\d+\.\d+\.\d+:\d+
 _CHALLENGE = "401"
 _LOOK_S = 5.0
 """How often the certificate is looked at."""
+_PEERS_LOOK_S = 1.0
+_MOST_PEERS = 10_000
+_TABLES = (
+    "turnusers_lt (realm, name, hmackey, primary key (realm, name))",
+    "turn_secret (realm, value, primary key (realm, value))",
+    "allowed_peer_ip (realm, ip_range, primary key (realm, ip_range))",
+    "denied_peer_ip (realm, ip_range, primary key (realm, ip_range))",
+    "turn_origin_to_realm (origin primary key, realm)",
+    "turn_realm_option (realm, opt, value, primary key (realm, opt))",
+    "oauth_key (kid primary key, ikm_key, timestamp, lifetime, as_rs_alg, realm)",
+    "admin_user (name primary key, realm, password)",
+)
+"""All are made before the server looks: it refuses good credentials while it makes them itself."""
 
 
 class Counts:
@@ -187,6 +205,60 @@ def pass_on(line: str) -> None:
         log("warning", "coturn_warning", message)
 
 
+class Peers:
+    """The addresses in a file, as the server's allowed peers."""
+
+    def __init__(self, file: Path, database: Path):
+        self._file = file
+        self._known: bytes | None = None
+        for former in ("", "-wal", "-shm"):
+            Path(f"{database}{former}").unlink(missing_ok=True)
+        self._db = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        self._db.execute("pragma journal_mode=wal")  # who reads never waits for who writes
+        for table in _TABLES:
+            self._db.execute(f"create table {table}")
+
+    def look(self) -> None:
+        """Takes up what the file says now; what cannot be read changes nothing."""
+        now = _content(self._file)
+        if now is None or now == self._known:
+            return
+        peers = peers_of(now.decode(errors="replace"))
+        rows = [(str(each),) for each in sorted(peers)]
+        try:
+            with self._db:
+                self._db.execute("begin")
+                self._db.execute("delete from allowed_peer_ip")
+                self._db.executemany("insert into allowed_peer_ip values ('', ?)", rows)
+        except sqlite3.Error as error:  # no room on the disk: the next look tries again
+            log("error", "coturn_peers_not_written", str(error))
+            return
+        self._known = now
+        log("info", "coturn_peers_changed", f"{len(peers)} addresses may be peers")
+
+    def keep(self) -> None:
+        """Looks again and again; never returns."""
+        while True:
+            time.sleep(_PEERS_LOOK_S)
+            self.look()
+
+
+def peers_of(text: str) -> set[IPv4Address]:
+    """The addresses; those where nothing but an attack would be are left out, with a warning."""
+    found = set()
+    for word in text.split(",")[:_MOST_PEERS]:
+        try:
+            address = IPv4Address(word.strip())
+        except ValueError:
+            continue
+        never = address.is_loopback or address.is_link_local or address.is_multicast
+        if never or address.is_reserved or address in IPv4Network("0.0.0.0/8"):
+            log("warning", "coturn_peer_refused", f"{address} is no address of an SFU")
+        else:
+            found.add(address)
+    return found
+
+
 def follow(certificate: Path, child: "subprocess.Popen[str]", counts: Counts) -> None:
     """Has the server read its certificate again whenever the file is another one; never returns."""
     known = _content(certificate)
@@ -207,9 +279,18 @@ def _content(file: Path) -> bytes | None:
         return None
 
 
-def run(arguments: list[str], drain_s: float, pool: str, certificate: str = "") -> int:
+def run(
+    arguments: list[str],
+    drain_s: float,
+    pool: str,
+    certificate: str = "",
+    peers: Peers | None = None,
+) -> int:
     """Runs the server until it ends or SIGTERM; its exit status."""
     counts = Counts()
+    if peers is not None:
+        peers.look()
+        threading.Thread(target=peers.keep, daemon=True).start()
     exporter = Exporter(PORT, counts, pool)
     threading.Thread(target=exporter.serve_forever, daemon=True).start()
     argv = ["turnserver", *arguments, "--verbose", "--log-file=stdout", "--simple-log"]
@@ -243,7 +324,10 @@ def main() -> None:
     env = os.environ
     drain_s = float(env.get("KCS_COTURN_DRAIN_SECONDS", "0"))
     pool, certificate = env.get("KCS_COTURN_POOL", ""), env.get("KCS_COTURN_CERTIFICATE", "")
-    sys.exit(run(sys.argv[1:], drain_s, pool, certificate))
+    file, peers = env.get("KCS_COTURN_PEERS", ""), None
+    if file:
+        peers = Peers(Path(file), Path(env["KCS_COTURN_PEERS_DB"]))
+    sys.exit(run(sys.argv[1:], drain_s, pool, certificate, peers))
 
 
 if __name__ == "__main__":

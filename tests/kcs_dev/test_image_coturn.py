@@ -16,9 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tests.conftest import free_port
 from tests.support.turn_client import TurnClient
 
+from kcs_contracts.coturn import CoturnConfig, coturn_conf
 from kcs_signaling.turn import credentials
 
 PROGRAM = Path(__file__).resolve().parents[2] / "images" / "coturn" / "kcs_coturn.py"
@@ -29,7 +31,17 @@ RELAYED = 9_000
 class Server:
     """A running one, and its exporter."""
 
-    def __init__(self, home: Path, tls: tuple[str, ...] = ("no-tls",), **env: str):
+    def __init__(
+        self,
+        home: Path,
+        tls: tuple[str, ...] = ("no-tls",),
+        peers: tuple[str, ...] = (
+            "denied-peer-ip=10.0.0.0-10.255.255.255",
+            "allowed-peer-ip=127.0.0.1",
+            "userdb=:memory:",
+        ),
+        **env: str,
+    ):
         self.port, self.metrics_port = free_port(), free_port()
         config = home / "turnserver.conf"
         lines = [
@@ -41,11 +53,9 @@ class Server:
             "realm=kcs.test",
             "use-auth-secret",
             f"static-auth-secret={SECRET}",
-            "denied-peer-ip=10.0.0.0-10.255.255.255",
-            "allowed-peer-ip=127.0.0.1",
+            *peers,
             "allow-loopback-peers",
             "no-cli",
-            "userdb=:memory:",
             f"pidfile={home}/pid",
         ]
         config.write_text("\n".join(lines) + "\n")
@@ -176,6 +186,67 @@ def certify(home: Path) -> None:
     subprocess.run(["openssl", "req", "-x509", *kind, *made], check=True, capture_output=True)
     (home / "new.key").replace(home / "tls.key")
     (home / "new.crt").replace(home / "tls.crt")
+
+
+@pytest.fixture
+def following(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """One whose peers stand in a file, as the operator configures it; and the file."""
+    told, database = tmp_path / "peers", tmp_path / "peers.sqlite"
+    told.write_text("10.1.2.3")
+    config = CoturnConfig(
+        listen_ip=None, relay_ip=None, realm="kcs.test", secrets=(SecretStr(SECRET),),
+        peers_db=database, state_dir=tmp_path,
+    )  # fmt: skip
+    names = ("denied-peer-ip", "allowed-peer-ip", "userdb", "no-dynamic", "no-multicast")
+    lines = [each for each in coturn_conf(config).splitlines() if each.startswith(names)]
+    file, db = str(told), str(database)
+    running = Server(tmp_path, peers=tuple(lines), KCS_COTURN_PEERS=file, KCS_COTURN_PEERS_DB=db)
+    yield running, told
+    running.close()
+
+
+def test_new_peers_are_taken_up_and_former_ones_are_none_any_more(
+    following: tuple[Server, Path],
+) -> None:
+    server, told = following
+    with server.client() as client:
+        assert client.allocate().code == 0
+        assert client.permit("10.1.2.3") == 0
+        assert client.permit("10.9.9.9") == 403
+        told.write_text("10.9.9.9,10.1.2.4")
+        server.until(lambda: client.permit("10.9.9.9") == 0)
+        assert client.permit("10.1.2.4") == 0
+        assert client.permit("10.1.2.3") == 403
+        told.write_text("")
+        server.until(lambda: client.permit("10.9.9.9") == 403)
+
+
+def test_an_address_where_only_an_attack_would_be_is_never_a_peer(
+    following: tuple[Server, Path],
+) -> None:
+    server, told = following
+    wrong = ["127.0.0.1", "169.254.169.254", "0.0.0.1", "224.0.0.1", "255.255.255.255"]
+    told.write_text(
+        ",".join([*wrong, "::1", "10.0.0.0/8", "10.3.3.3-10.3.3.9", "x' or 1", "10.1.2.9"])
+    )
+    with server.client() as client:
+        assert client.allocate().code == 0
+        server.until(lambda: client.permit("10.1.2.9") == 0)
+        for each in (*wrong, "10.3.3.3", "10.3.3.5"):
+            assert client.permit(each) == 403
+    refused = [line for line in server.log.read_text().splitlines() if "peer_refused" in line]
+    assert len(refused) == len(wrong)
+
+
+def test_nobody_is_refused_while_peers_change(following: tuple[Server, Path]) -> None:
+    server, told = following
+    for number in range(40):
+        told.write_text(",".join(f"10.2.{number}.{last}" for last in range(200)))
+        with server.client(f"user-{number}") as client:
+            assert client.allocate().code == 0
+        time.sleep(0.15)
+    changes = [line for line in server.log.read_text().splitlines() if "peers_changed" in line]
+    assert len(changes) > 4
 
 
 def test_without_a_turnserver_it_fails(tmp_path: Path) -> None:

@@ -161,6 +161,64 @@ async def test_an_event_read_soon_after_an_answer_waits_until_those_who_asked_ha
     assert seen == ["answer", "event"]
 
 
+@pytest.mark.parametrize("reads", [1, 3])
+async def test_answers_and_events_are_told_in_the_order_of_the_worker(
+    worker: Worker, router: Router, audio_parameters: RtpParameters, reads: int
+) -> None:
+    transport = await router.create_plain_transport(listen_info=LISTEN)
+    producer = await transport.produce(kind="audio", rtp_parameters=audio_parameters)
+    channel, seen = router._channel, list[str]()
+    producer.on(ProducerScoreChange, lambda _: seen.append("event"))
+
+    async def ask(name: str) -> None:
+        await asyncio.gather(asyncio.ensure_future(router.dump()), return_exceptions=True)
+        seen.append(name)
+
+    os.kill(worker.pid, signal.SIGSTOP)  # the test answers in its place
+    try:
+        asking = [asyncio.ensure_future(ask(name)) for name in ("first", "second", "third")]
+        await asyncio.sleep(0.01)
+        third = channel._next_id
+        score = build(ScoreNotificationT, scores=[])
+        event = encode_notification(
+            Event.PRODUCER_SCORE, producer.id, NotificationBody.Producer_ScoreNotification, score
+        )
+        first, second, last = (
+            _encode(MessageBody.Response, build(ResponseT, id=number, error="Error", reason="no"))
+            for number in (third - 2, third - 1, third)
+        )
+        pieces = [first + event, second, event + last]
+        for piece in pieces if reads == len(pieces) else [b"".join(pieces)]:
+            channel.feed(piece)
+            await asyncio.sleep(0)
+        await asyncio.gather(*asking)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert seen == ["first", "event", "second", "event", "third"]
+
+
+async def test_an_answer_that_waits_when_the_channel_closes_fails_like_those_that_never_came(
+    worker: Worker, router: Router, audio_parameters: RtpParameters
+) -> None:
+    channel = router._channel
+    os.kill(worker.pid, signal.SIGSTOP)  # the test answers in its place
+    try:
+        asking = [asyncio.ensure_future(router.dump()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        no = [
+            _encode(MessageBody.Response, build(ResponseT, id=number, error="Error", reason="no"))
+            for number in (channel._next_id - 1, channel._next_id)
+        ]
+        event = encode_notification(Event.WORKER_RUNNING, "nobody")
+        channel.feed(no[0] + event + no[1])
+        worker.close()
+        refused, unanswered = await asyncio.gather(*asking, return_exceptions=True)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert isinstance(refused, RequestRejected)
+    assert isinstance(unanswered, ChannelClosed)
+
+
 async def test_a_call_on_a_closed_object_fails_by_itself_and_sends_nothing(
     router: Router, audio_parameters: RtpParameters
 ) -> None:

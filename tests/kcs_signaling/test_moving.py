@@ -162,6 +162,7 @@ async def test_a_move_to_a_node_that_cannot_be_used_changes_nothing(
         assert (over["epoch"], over["done"]) == (epoch, False)
     while await placement.moves():
         await ann.settle()
+    await call.told_all(ann)
 
     assert heard(ann, "media:migrate") == []
     assert await ann.refused("transport:create", call.named(direction="send", epoch=epoch)) == (

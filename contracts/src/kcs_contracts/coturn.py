@@ -59,8 +59,11 @@ class CoturnConfig(Contract):
     realm: _Line
     secrets: tuple[SecretStr, ...] = Field(min_length=1, max_length=2)
     """Shared with signaling; credentials that any of them signed are good."""
-    sfu_networks: tuple[IPv4Network, ...] = Field(min_length=1)
+    sfu_networks: tuple[IPv4Network, ...] = ()
     """Where the SFU's media addresses lie: the only peers. `10.1.2.3/32` is one address."""
+    peers_db: Path | None = None
+    """SQLite database whose table `allowed_peer_ip` has more of them, and whose other tables are
+    there, and empty: coturn reads it again every few seconds."""
     user_quota: int = Field(default=40, ge=1)
     """Allocations of one user at a time; a client holds one per transport, URL and network."""
     total_quota: int = Field(default=4000, ge=1)
@@ -75,6 +78,8 @@ class CoturnConfig(Contract):
                 if network.overlaps(never):
                     # coturn lets an allowed address win over a denied one.
                     raise ValueError(f"sfu_networks: {network} holds addresses of {never}")
+        if not (self.sfu_networks or self.peers_db):
+            raise ValueError("one of sfu_networks and peers_db is needed")
         if not (self.udp or self.tcp or self.tls):
             raise ValueError("one of udp, tcp and tls is needed")
         for secret in self.secrets:
@@ -152,18 +157,18 @@ def _range(network: IPv4Network) -> str:
 
 def _fixed(config: CoturnConfig) -> list[str]:
     """No shell, no mobility (off unless asked for), no answers larger than their questions."""
+    # With a database on disk that is not made yet, coturn 4.6 refuses good credentials while one
+    # of its threads makes the tables and the others find them locked.
     return [
+        f"userdb={config.peers_db or ':memory:'}",
+        *([] if config.peers_db else ["no-dynamic-ip-list"]),
         "no-cli",
         "no-rfc5780",
         "no-stun-backward-compatibility",
         "no-software-attribute",
         "no-auth-pings",
-        "no-dynamic-ip-list",
         "no-dynamic-realms",
         "fingerprint",
-        # All is in this file. With a database on disk, coturn 4.6 refuses good credentials while
-        # one of its threads makes the tables and the others find them locked.
-        "userdb=:memory:",
         f"pidfile={config.state_dir / 'turnserver.pid'}",
         "log-file=stdout",
     ]

@@ -1,9 +1,10 @@
 """The channel to one worker: requests out, answers and notifications in, over two Unix sockets.
 
 Each message is a flatbuffer (`message.fbs`) behind its length in 4 bytes. Requests of one loop
-iteration leave in one send. The worker answers in order, and a notification may refer to what the
-answer before it created: so a notification that arrives with an answer, or right after it, waits
-until the task that asked has run (mediasoup's issue 510), and whoever waits for that task.
+iteration leave in one send. Answers and notifications take effect in the worker's order: a
+notification may refer to what the answer before it created, so one that arrives with an answer, or
+right after it, waits until the task that asked has run (mediasoup's issue 510), and whoever waits
+for that task; an answer that comes behind such a notification waits with it.
 
 Nothing is left hanging: every request ends in an answer, RequestTimeout, or the error that the
 channel was closed with. A caller that is cancelled only stops waiting; the late answer is ignored.
@@ -11,7 +12,9 @@ channel was closed with. A caller that is cancelled only stops waiting; the late
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 from kcs_sfu.mediasoup import flat
 from kcs_sfu.mediasoup.encode import Packable, encode_notification, encode_request
@@ -39,7 +42,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 HANDSHAKE_ID = "driver-handshake"
 """An id that no object has; the worker's complaint about it is expected and kept from the log."""
 
-_HOPS = 3
+_TURNS = 4
 """Turns of the loop from an answer until code that waits for it through a gather() has run."""
 
 _RESPONSE, _NOTIFICATION, _LOG = MessageBody.Response, MessageBody.Notification, MessageBody.Log
@@ -52,6 +55,11 @@ Handler = Callable[[int, bytes, int], None]
 
 _Pending = tuple["asyncio.Future[Reply] | None", int, float]
 """Who waits (None: nobody cares), for which method, until when (loop time)."""
+
+
+class _Answer(NamedTuple):
+    asker: "asyncio.Future[Reply]"
+    said: Reply | MediasoupError
 
 
 class Channel:
@@ -71,9 +79,8 @@ class Channel:
         self._outbox: list[bytes] = []
         self._rest = b""
         self._notifications = NotificationReader()
-        self._answered = False
-        self._late: list[Notification] = []
-        self._late_batches = 0
+        self._turns_left = 0
+        self._late: deque[Notification | _Answer] = deque()
 
     async def open(self, process: WorkerProcess) -> None:
         """Takes over the process's two sockets."""
@@ -196,11 +203,6 @@ class Channel:
         except flat.READ_ERRORS as error:
             self._garbled(error)
         self._rest = data[pos:]
-        if self._answered or self._late:
-            self._answered = False
-            batch, self._late = self._late, []
-            self._late_batches += 1
-            self._loop.call_soon(self._deliver_late, batch, _HOPS)
 
     def _message(self, buf: bytes) -> None:
         (root,) = unpack_u32(buf, 0)
@@ -221,39 +223,61 @@ class Channel:
         fields = slots(buf, pos)
         future, method, _ = self._pending.pop(flat.u32(buf, pos + fields[0]), (None, -1, 0.0))
         if fields[1] and buf[pos + fields[1]]:
-            if future is not None and not future.done():
+            if future is not None:
                 body = fields[3]
-                future.set_result(Reply(buf, flat.follow(buf, pos + body) if body else 0))
-                self._answered = True
+                reply = Reply(buf, flat.follow(buf, pos + body) if body else 0)
+                self._take(_Answer(future, reply))
             return
         error = flat.text(buf, pos + fields[4])
         reason = flat.text(buf, pos + fields[5])
         if future is not None and not future.done():
-            future.set_exception(_REJECTIONS.get(error, RequestRejected)(reason))
-            self._answered = True
+            self._take(_Answer(future, _REJECTIONS.get(error, RequestRejected)(reason)))
         else:
             logger.debug("%s refused: %s", _METHOD_NAMES.get(method, "late request"), reason)
 
+    def _take(self, answer: _Answer) -> None:
+        if self._late:
+            self._late.append(answer)
+        else:
+            self._settle(answer)
+
     def _notification(self, notification: Notification) -> None:
-        if self._answered or self._late_batches:
+        if self._turns_left:
             # The object that it is for may be made by the task that waits for the answer.
             self._late.append(notification)
+        else:
+            self._deliver(notification)
+
+    def _settle(self, answer: _Answer) -> None:
+        asker, said = answer
+        if asker.done():
             return
+        if isinstance(said, Reply):
+            asker.set_result(said)
+        else:
+            asker.set_exception(said)
+        if not self._turns_left:
+            self._loop.call_soon(self._turn)
+        self._turns_left = _TURNS
+
+    def _deliver(self, notification: Notification) -> None:
         handler_id, event, buf, body = notification
         handler = self.handlers.get(handler_id)
         if handler is not None:
             handler(event, buf, body)
 
-    def _deliver_late(self, batch: list[Notification], hops: int) -> None:
-        if hops:
-            self._loop.call_soon(self._deliver_late, batch, hops - 1)
+    def _turn(self) -> None:
+        self._turns_left -= 1
+        if self._turns_left:
+            self._loop.call_soon(self._turn)
             return
-        self._late_batches -= 1
         try:
-            for handler_id, event, buf, body in batch:
-                handler = self.handlers.get(handler_id)
-                if handler is not None:
-                    handler(event, buf, body)
+            while self._late and (not self._turns_left or isinstance(self._late[0], _Answer)):
+                first = self._late.popleft()
+                if isinstance(first, _Answer):
+                    self._settle(first)
+                else:
+                    self._deliver(first)
         except flat.READ_ERRORS as error:
             self._garbled(error)
 
@@ -284,12 +308,14 @@ class Channel:
         self._on_lost = None
         if self._sweep is not None:
             self._sweep.cancel()
-        for future, _, _ in self._pending.values():
-            if future is not None and not future.done():
+        waiting = [future for future, _, _ in self._pending.values() if future is not None]
+        waiting += [late.asker for late in self._late if isinstance(late, _Answer)]
+        for future in waiting:
+            if not future.done():
                 future.set_exception(_again(error))
         self._pending.clear()
-        self.handlers.clear()
         self._late.clear()
+        self.handlers.clear()
         for transport in self._transports:
             transport.close()
 
