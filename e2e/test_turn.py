@@ -1,6 +1,9 @@
 """People whose network lets nothing through but a TURN server: a real coturn, a real Chromium."""
 
 import asyncio
+import base64
+import hashlib
+import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -8,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import free_port
 
+from kcs_contracts.coturn import CoturnTls
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
@@ -70,6 +75,44 @@ async def test_a_browser_that_may_only_relay_gets_and_sends_media_through_coturn
     addresses = await remote_addresses(stack, meeting)
     assert addresses["Ben"] == {RELAY_IP}
     assert RELAY_IP not in addresses["Ann"], "who can go directly does"
+
+
+async def test_a_browser_that_may_only_relay_gets_media_through_coturn_over_tls(
+    start_stack: StartStack, start_coturn: StartCoturn, tmp_path: Path
+) -> None:
+    """As from a network that lets nothing out but HTTPS."""
+    tls = CoturnTls(port=free_port(), certificate=tmp_path / "tls.crt", key=tmp_path / "tls.key")
+    trusted = certify(tls)
+    coturn = await start_coturn(udp=False, tcp=False, tls=tls)
+    stack = await start_stack(env=coturn.env)
+    link = f"{stack.url}/m/{await new_meeting(stack.url)}"
+    trusting = (f"--ignore-certificate-errors-spki-list={trusted}",)
+    async with Chromium(extra=trusting) as browser:
+        ann = await browser.join(link, "Ann", relay=True)
+        ben = await browser.join(link, "Ben")
+        await until(
+            lambda: everybody_gets_everybody([ann, ben]), "both see and hear each other", 30
+        )
+        assert {way.relay for way in await ann.ways()} == {
+            f"turns:127.0.0.1:{tls.port}?transport=tcp"
+        }
+    async with Chromium() as stranger:
+        cy = await stranger.join(link, "Cy", relay=True)
+        await asyncio.sleep(5)
+        assert await cy.ways() == set(), (
+            "a certificate that nobody vouches for is believed by nobody"
+        )
+
+
+def certify(tls: CoturnTls) -> str:
+    """Makes the certificate; the hash of its key, by which a browser may be told to trust it."""
+    name = ("-subj", "/CN=turn", "-addext", "subjectAltName=IP:127.0.0.1")
+    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name)
+    files = ("-keyout", str(tls.key), "-out", str(tls.certificate))
+    subprocess.run(["openssl", "req", *new, *files], check=True, capture_output=True)
+    key = ["openssl", "rsa", "-in", str(tls.key), "-pubout", "-outform", "DER"]
+    public = subprocess.run(key, check=True, capture_output=True).stdout
+    return base64.b64encode(hashlib.sha256(public).digest()).decode()
 
 
 async def test_credentials_are_renewed_so_that_media_comes_back_when_coturn_restarts_later(

@@ -250,8 +250,7 @@ async def test_coturn_of_their_region_relays_people_to_a_meeting_of_any_pool(
         pods = installed.pool("eu")["pods"]
         return int(sum(each["participants"] for each in pods if each["role"] == "turn"))
 
-    # the load balancer's address was news: coturn pods that do not know it make room for others
-    await until(settled, "coturn pods that know all SFU pods", 150)
+    await until(settled, "the coturn pods of both regions")
     await until(lambda: relays(installed) == {EU}, "signaling offers that of its region alone")
     link = await link_of(installed, "balanced")
     with without(installed, blocked, EU):

@@ -17,7 +17,7 @@ from kcs_operator.manifests.sfu_pod import (
 )
 from kcs_operator.manifests.turn_pod import (
     turn_config,
-    turn_networks,
+    turn_peers,
     turn_pod,
     turn_template_hash,
 )
@@ -47,7 +47,7 @@ def sfu(
 
 
 def coturn(body: dict[str, Any], settings: Settings = SETTINGS) -> dict[str, Any]:
-    return turn_pod(body, "pool-turn-abcde", 0, "hash", "pool-turn-hash", settings)
+    return turn_pod(body, "pool-turn-abcde", 0, "hash", "pool-turn-hash", "10.9.0.1", settings)
 
 
 def only(pod: dict[str, Any]) -> dict[str, Any]:
@@ -248,7 +248,7 @@ def test_pods_have_all_of_pod_securitys_restricted_profile(mode: str, role: Role
     assert not {"hostPID", "hostIPC", "initContainers"} & set(spec)
     for volume in spec["volumes"]:
         assert len(volume) == 2, volume
-        assert set(volume) <= {"name", "emptyDir", "secret"}
+        assert set(volume) <= {"name", "emptyDir", "secret", "downwardAPI"}
     assert only(pod)["volumeMounts"][0] == {"name": "tmp", "mountPath": "/tmp"}
     assert all(each["readOnly"] for each in only(pod)["volumeMounts"][1:])
 
@@ -265,7 +265,7 @@ def test_a_coturn_pod_has_its_nodes_port_in_every_mode_and_its_secret_as_a_file(
     ]
     assert "hostPort" not in metrics
     assert pod["spec"].get("hostNetwork", False) is (mode == "HostNetwork")
-    config = turn_config(body, "pool-turn-hash", turn_networks(["10.9.0.1"]), [SECRET], SETTINGS)
+    config = turn_config(body, "pool-turn-hash", [SECRET], SETTINGS)
     (mounted,) = [each for each in pod["spec"]["volumes"] if each["name"] == "config"]
     assert mounted["secret"]["secretName"] == config["metadata"]["name"]
     assert SECRET in config["stringData"]["turnserver.conf"]
@@ -423,16 +423,15 @@ def test_what_is_not_in_a_pod_moves_no_hash(change: dict[str, Any]) -> None:
     assert hash_of(**change) == hash_of()
 
 
-def test_a_coturn_pods_hash_moves_with_its_peers_and_secrets_and_not_with_its_number() -> None:
-    def found(secret: str = SECRET, peer: str = "10.9.0.1", **turn: Any) -> str:
+def test_a_coturn_pods_hash_moves_with_its_secrets_and_not_with_its_number() -> None:
+    def found(secret: str = SECRET, **turn: Any) -> str:
         spec = SFUPool.model_validate(pool(turn={**TURN, **turn})).spec
-        return turn_template_hash(spec, turn_networks([peer]), [secret])
+        return turn_template_hash(spec, [secret])
 
     same = {found(), found(replicas={"min": 2, "max": 5}), found(targetEgressMbps=9)}
     assert len(same | {found(port=3478)}) == 1
     others = [
         found(secret="another-of-20-chars!"),
-        found(peer="10.9.0.2"),
         found(realm="meet.example.org"),
         found(userQuota=3),
         found(targetAllocations=9),  # beyond twice as many it refuses
@@ -463,5 +462,22 @@ def test_a_coturn_pods_hash_is_of_what_is_in_it(change: dict[str, Any], moves: b
 
 
 def test_names_and_ipv6_addresses_are_no_peers_of_coturn() -> None:
-    networks = turn_networks(["10.9.0.2", "lb.example.org", "2001:db8::1", "10.9.0.1", "10.9.0.2"])
-    assert [str(each) for each in networks] == ["10.9.0.1/32", "10.9.0.2/32"]
+    peers = turn_peers(["10.9.0.2", "lb.example.org", "2001:db8::1", "", "10.9.0.1", "10.9.0.2"])
+    assert peers == "10.9.0.1,10.9.0.2"
+
+
+def test_a_coturn_pod_reads_its_peers_from_its_annotation() -> None:
+    body = pool(turn=TURN)
+    pod = coturn(body)
+    assert pod["metadata"]["annotations"]["meetings.kcs.dev/sfu-addresses"] == "10.9.0.1"
+    (volume,) = [each for each in pod["spec"]["volumes"] if each["name"] == "peers"]
+    (item,) = volume["downwardAPI"]["items"]
+    assert item["fieldRef"]["fieldPath"] == (
+        "metadata.annotations['meetings.kcs.dev/sfu-addresses']"
+    )
+    (mount,) = [each for each in only(pod)["volumeMounts"] if each["name"] == "peers"]
+    assert env(pod)["KCS_COTURN_PEERS"] == f"{mount['mountPath']}/{item['path']}"
+    text = turn_config(body, "pool-turn-hash", [SECRET], SETTINGS)["stringData"]["turnserver.conf"]
+    assert f"userdb={env(pod)['KCS_COTURN_PEERS_DB']}\n" in text
+    assert "no-dynamic-ip-list" not in text
+    assert "allowed-peer-ip" not in text

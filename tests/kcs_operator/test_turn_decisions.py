@@ -65,6 +65,7 @@ def body(phase: str = "Running", message: str = "", **ports: int) -> dict[str, A
     listed = [{"name": name, "containerPort": port} for name, port in every.items()]
     why = {"type": "PodScheduled", "reason": "Unschedulable", "message": message}
     return {
+        "metadata": {"name": "a"},
         "spec": {"containers": [{"name": "injected"}, {"name": "coturn", "ports": listed}]},
         "status": {"phase": phase, "conditions": [why] if message else []},
     }

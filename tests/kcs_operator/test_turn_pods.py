@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
 from tests.support.coturn_pods import (
     OLD,
     TURN,
@@ -12,6 +13,7 @@ from tests.support.coturn_pods import (
     configs_of,
     is_gone,
     issued,
+    peers_of,
     put_secret,
     turn_config,
     turn_pods,
@@ -49,7 +51,7 @@ async def test_coturn_pods_come_with_the_pool_follow_the_load_and_are_issued(
     await until(one, "a coturn pod is issued")
     text = await turn_config(api)
     assert f"static-auth-secret={OLD}" in text
-    assert "allowed-peer-ip=10.9.0.1\n" in text  # where the SFU pod is announced
+    assert await peers_of(api) == [{"10.9.0.1"}]  # where the SFU pod is announced
     assert "denied-peer-ip=0.0.0.0-255.255.255.255" in text
     (host,) = await issued(placement)
     (busy,) = [each for each in exporters if each.host == pods.turn_host(host)]
@@ -102,11 +104,44 @@ async def test_people_are_relayed_to_the_sfu_pods_of_other_pools_too(
         if any("podIP" not in each.get("status", {}) for each in found) or len(found) < 2:
             return False
         peers = {told["pool"]["status"]["hostIP"], told["other"]["status"]["podIP"]}
-        lines = [f"allowed-peer-ip={each}\n" for each in peers]
-        configs = await configs_of(api, "pool")
-        return bool(configs) and all(line in text for text in configs for line in lines)
+        return await peers_of(api) == [peers]
 
     await until(both, "coturn relays to the addresses that browsers are told by either pool")
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_coturn_pods_stay_and_follow_the_sfu_pods_as_they_come_and_go(
+    paused: bool,
+    namespace: Namespace,
+    api: Cluster,
+    operator: OperatorProcess,
+    pods: Pods,
+    placement: Placement,
+    exporters: list[Exporter],
+) -> None:
+    pods.addresses = [each.host for each in exporters]
+    put_secret(namespace, OLD)
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 1}, turn=TURN), sfu_pool("other"))
+
+    async def of_both() -> bool:
+        return await peers_of(api) == [{"10.9.0.1", "10.9.0.2"}]
+
+    await until(of_both, "coturn relays to the SFU pods of both pools")
+    (before,) = await turn_pods(api)
+    pause = f'-p={{"spec":{{"paused":{str(paused).lower()}}}}}'
+    namespace.kubectl("patch", "sfup", "pool", "--type=merge", pause)
+    gone = next(iter(pods.of("other"))).name
+    namespace.kubectl("delete", "pod", gone, "--wait=false")
+
+    async def followed() -> bool:
+        (peers,) = await peers_of(api)
+        return len(peers) == 2 and "10.9.0.3" in peers
+
+    await until(followed, "coturn relays to the new SFU pod, and not to the old one")
+    (after,) = await turn_pods(api)
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert config_of(after) == config_of(before)
+    assert len(await issued(placement)) == 1
 
 
 async def test_the_servers_of_pools_that_are_gone_leave_the_list(

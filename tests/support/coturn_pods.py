@@ -96,6 +96,15 @@ async def turn_config(api: Cluster) -> str:
     return found
 
 
+async def peers_of(api: Cluster, pool: str = "pool") -> list[set[str]]:
+    """What each of the pool's coturn pods may relay to."""
+    found = [
+        pod["metadata"].get("annotations", {}).get("meetings.kcs.dev/sfu-addresses", "")
+        for pod in await turn_pods(api, pool)
+    ]
+    return [set(each.split(",")) - {""} for each in found]
+
+
 async def secrets_of(api: Cluster) -> list[str]:
     """What coturn and signaling share."""
     found = await api.get("secrets", "kcs-meetings-turn")

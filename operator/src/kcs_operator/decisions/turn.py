@@ -11,6 +11,7 @@ from typing import Any
 from kcs_contracts.resources.v1alpha1 import PodState, Turn, Update
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.decisions.observed import ObservedPod
+from kcs_operator.manifests.names import PEERS
 from kcs_operator.manifests.turn_pod import turn_server
 
 _NOTICED_S = 30.0
@@ -40,6 +41,8 @@ class TurnPod(ObservedPod):
     """It has no Kubernetes node because other pods are in its way."""
     server: TurnServer | None = None
     """What browsers are told of it."""
+    peers: str | None = None
+    """The addresses that it may relay to, as it was told them last (`PEERS`)."""
 
     @property
     def occupied(self) -> bool:
@@ -95,6 +98,7 @@ def observe_turn(
         "load_known": heard or not _runs(status) or pod.state(now) is PodState.FAILED,
         "crowded_out": pod.unschedulable and any(each in reasons for each in _IN_THE_WAY),
         "server": server,
+        "peers": body["metadata"].get("annotations", {}).get(PEERS),
     }
     return TurnPod(**known)
 

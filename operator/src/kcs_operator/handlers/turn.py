@@ -5,7 +5,7 @@ deleted when nobody is connected and the credentials that were given out with it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 from aiohttp import ClientSession
@@ -18,7 +18,7 @@ from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions import scaling
 from kcs_operator.decisions.observed import ObservedPod, address_of
-from kcs_operator.decisions.pods import TEMPLATE_CHANGED, Goal, Plan, plan
+from kcs_operator.decisions.pods import Goal, Plan, plan
 from kcs_operator.decisions.turn import (
     Egress,
     Loads,
@@ -33,7 +33,7 @@ from kcs_operator.handlers.turn_secrets import SecretStore
 from kcs_operator.handlers.turn_steps import Aim, TurnSteps
 from kcs_operator.handlers.watching import Cache
 from kcs_operator.manifests.names import EXPORTER_PORT
-from kcs_operator.manifests.turn_pod import turn_networks, turn_template_hash
+from kcs_operator.manifests.turn_pod import turn_peers, turn_template_hash
 from kcs_operator.metrics import SCALE_EVENTS
 from kcs_operator.settings import Settings
 from kcs_operator.turn_metrics import TurnMetrics
@@ -102,13 +102,15 @@ class TurnSide:
         await self._ask(turn_pods, memory, now)
         issued = await self._placement.issued_turn_servers(name)
         observed = self._observe(turn_pods, pool, memory, issued, now)
+        peers = turn_peers(_sfu_addresses(self._cache))
+        await self._steps.tell_peers(observed, peers)
         wanted, aim, problem = 0, Aim(), ""
         if spec is not None and not _is_deleted(body):
             wanted = self._wanted(name, pool, spec, observed, memory, now)
-            aim = await self._aim(pool)
-            # nowhere to relay to: what runs stays, and nothing new is made yet
-            if not aim.networks and any(_serves(pod, now) for pod in pods):
-                problem = "No SFU pod has an IPv4 address, so coturn pods must wait."
+            secrets = await self._secrets.read()
+            aim = Aim(turn_template_hash(pool.spec, secrets), peers, secrets)
+            if not peers and any(_serves(pod, now) for pod in pods):
+                problem = "No SFU pod has an IPv4 address, so coturn relays to none."
         steps = self._plan(body, pool, observed, wanted, aim, now)
         if not pool.spec.paused or _is_deleted(body):
             await self._steps.take(body, steps, observed, aim, memory.configs, now)
@@ -116,8 +118,7 @@ class TurnSide:
         if spec is None and not observed and not memory.configs:
             self.forget(name)
         if spec is not None and not _is_deleted(body):
-            takes = _taken(observed, aim, now) if aim.networks or not observed else None
-            self._secrets.report(name, takes, now)
+            self._secrets.report(name, _taken(observed, aim, now), now)
             await self._secrets.rotate(self._pools_with_coturn(), now)
         return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem)
 
@@ -135,11 +136,6 @@ class TurnSide:
             for pod in pods
             if pod.name in bodies
         )
-
-    async def _aim(self, pool: SFUPool) -> Aim:
-        secrets = await self._secrets.read()
-        networks = turn_networks(_sfu_addresses(self._cache))
-        return Aim(turn_template_hash(pool.spec, networks, secrets), networks, secrets)
 
     def _plan(
         self,
@@ -162,11 +158,7 @@ class TurnSide:
             deleted=_is_deleted(body),
             settled_s=self._settled_s,
         )
-        steps = plan(pods, goal, now)
-        if goal.deleted or spec is None or aim.networks:
-            return steps
-        scaled = [each for each in steps.drain if each[1] != TEMPLATE_CHANGED]
-        return replace(steps, create_slots=(), drain=tuple(scaled))
+        return plan(pods, goal, now)
 
     async def _ask(self, pods: Sequence[ObservedPod], memory: _Memory, now: float) -> None:
         if now - memory.asked_at < _ASK_EVERY_S:
@@ -252,8 +244,8 @@ def _taken(pods: Sequence[TurnPod], aim: Aim, now: float) -> tuple[str, ...] | N
 
 
 def _hash_of(aim: Aim, pods: Sequence[ObservedPod]) -> str:
-    """What pods should have; while there is nowhere to relay to, what they have."""
-    return aim.template_hash if aim.networks or not pods else pods[0].template_hash
+    """What pods should have; of those that are all to go, what they have."""
+    return aim.template_hash or (pods[0].template_hash if pods else "")
 
 
 def _serves(pod: ObservedPod, now: float) -> bool:

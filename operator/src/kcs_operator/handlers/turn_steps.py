@@ -8,7 +8,6 @@ was left over while no operator ran stays until the pool goes, which owns it.
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from typing import Any
 
 import structlog
@@ -17,10 +16,11 @@ from kcs_contracts.labels import DRAIN_REQUESTED, Role
 from kcs_operator.cluster import Cluster, Object
 from kcs_operator.decisions.observed import ObservedPod, timestamp_of
 from kcs_operator.decisions.pods import Plan
+from kcs_operator.decisions.turn import TurnPod
 from kcs_operator.errors import AlreadyThere, NotFound
 from kcs_operator.handlers.watching import Cache
 from kcs_operator.manifests.identity import pod_name
-from kcs_operator.manifests.names import DRAINING_SINCE
+from kcs_operator.manifests.names import DRAINING_SINCE, PEERS
 from kcs_operator.manifests.turn_pod import turn_config, turn_pod
 from kcs_operator.settings import Settings
 
@@ -32,7 +32,7 @@ class Aim:
     """What new coturn pods are made from."""
 
     template_hash: str = ""
-    networks: tuple[IPv4Network, ...] = ()
+    peers: str = ""
     secrets: tuple[str, ...] = ()
 
 
@@ -64,27 +64,25 @@ class TurnSteps:
             works.append(self._annotate(pod, notes))
         if steps.create_slots:
             works.append(self._create(body, aim, configs, steps.create_slots))
-        failures: list[Exception] = []
-        for work in works:
-            try:
-                await work
-            except Exception as error:  # raised below
-                failures.append(error)
-        if failures:
-            raise failures[0]
+        await _all(works)
         await self._drop_configs(body, steps, pods, aim, configs)
+
+    async def tell_peers(self, pods: Sequence[TurnPod], peers: str) -> None:
+        """Lets the pods relay to these addresses (`PEERS`), all of them, and to no others."""
+        behind = [pod for pod in pods if pod.peers != peers and not pod.deleting]
+        await _all([self._annotate(pod, {PEERS: peers}) for pod in behind])
 
     async def _create(
         self, body: Object, aim: Aim, configs: set[str], slots: Sequence[int]
     ) -> None:
         config = config_name(body, aim.template_hash)
         with suppress(AlreadyThere):
-            wish = turn_config(body, config, aim.networks, aim.secrets, self._settings)
+            wish = turn_config(body, config, aim.secrets, self._settings)
             await self._cluster.create("secrets", wish)
         configs.add(aim.template_hash)
         for slot in slots:
             name = pod_name(body["metadata"]["name"], Role.TURN)
-            wish = turn_pod(body, name, slot, aim.template_hash, config, self._settings)
+            wish = turn_pod(body, name, slot, aim.template_hash, config, aim.peers, self._settings)
             self._cache.put("pods", name, await self._cluster.create("pods", wish))
             _log.info("turn_pod_created", pod=name)
 
@@ -122,6 +120,18 @@ class TurnSteps:
         with suppress(NotFound):
             body = await self._cluster.patch("pods", pod.name, {"metadata": meta})
             self._cache.put("pods", pod.name, body)
+
+
+async def _all(works: Sequence[Awaitable[None]]) -> None:
+    """One after the other, whatever becomes of it; raises the first error."""
+    failures: list[Exception] = []
+    for work in works:
+        try:
+            await work
+        except Exception as error:  # raised below
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def config_name(body: Object, template_hash: str) -> str:

@@ -8,6 +8,8 @@ DRAINING_SINCE = f"{GROUP}/draining-since"
 """Annotation: when the pod began to drain; deadlines count from there."""
 ADDRESS = f"{GROUP}/announced-address"
 """Annotation: the address that browsers are told."""
+PEERS = f"{GROUP}/sfu-addresses"
+"""Annotation of a coturn pod: the IPv4 addresses that it may relay to, separated by commas."""
 
 CONTROL_PORT = 4000
 """The control API of an SFU pod, with its metrics and health."""

@@ -1,15 +1,15 @@
 """A coturn pod, and the Secret with its configuration.
 
 Browsers reach one port of it; it relays to the SFU pods' announced addresses and to nothing else.
-Those addresses and the shared secrets stand in the configuration, so they count in its hash: when
-an SFU pod comes up at a new address, or a secret changes, coturn pods are replaced as in any
-update, without cutting a call.
+Those stand in an annotation, which the kubelet shows the pod as a file: it follows them as SFU pods
+come and go. The shared secrets stand in the configuration, so they count in its hash: when one
+changes, coturn pods are replaced as in any update, without cutting a call.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import ExposureMode, SFUPool, SFUPoolSpec
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.manifests.identity import metadata, turn_hash, turn_quota
-from kcs_operator.manifests.names import ADDRESS, EXPORTER_PORT, SLOT
+from kcs_operator.manifests.names import ADDRESS, EXPORTER_PORT, PEERS, SLOT
 from kcs_operator.manifests.pod import container, from_field, pod, variable
 from kcs_operator.settings import Settings
 
 _CONFIG = "/etc/kcs-coturn"
 _TLS = "/etc/kcs-coturn-tls"
+_PEERS = "/etc/kcs-coturn-peers"
+_PEERS_DB = "/tmp/peers.sqlite"
 _UDP, _TCP, _OVER_TLS = "turn-udp", "turn-tcp", "turn-tls"
 """Names of the ports."""
 _LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}
@@ -34,36 +36,33 @@ _REQUESTS = {"cpu": "100m", "memory": "64Mi"}
 """Enough to stay where a Kubernetes node runs out; what it takes under load is not measured."""
 
 
-def turn_networks(addresses: Sequence[str]) -> tuple[IPv4Network, ...]:
-    """The peers: each SFU pod's announced IPv4 address. Names and IPv6 addresses cannot be."""
+def turn_peers(addresses: Sequence[str]) -> str:
+    """`PEERS`: each SFU pod's announced IPv4 address. Names and IPv6 addresses cannot be."""
     found = set()
     for text in addresses:
         try:
-            found.add(IPv4Network(IPv4Address(text)))
+            found.add(IPv4Address(text))
         except ValueError:
             continue
-    return tuple(sorted(found))
+    return ",".join(str(each) for each in sorted(found))
 
 
-def turn_template_hash(
-    spec: SFUPoolSpec, networks: Sequence[IPv4Network], secrets: Sequence[str]
-) -> str:
+def turn_template_hash(spec: SFUPoolSpec, secrets: Sequence[str]) -> str:
     """Of all that a coturn pod is made from; the secrets count, and cannot be read from it."""
-    text = json.dumps([turn_hash(spec), [str(each) for each in networks], list(secrets)])
+    text = json.dumps([turn_hash(spec), list(secrets)])
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 def turn_config(
     pool: Mapping[str, Any],
     name: str,
-    networks: Sequence[IPv4Network],
     secrets: Sequence[str],
     settings: Settings,
 ) -> dict[str, Any]:
     """The Secret `name` with `turnserver.conf`.
 
     Raises:
-        ValueError: no SFU pod is there to relay to, or a secret is too short.
+        ValueError: a secret is too short.
     """
     spec = SFUPool.model_validate(pool).spec
     turn = spec.turn
@@ -80,7 +79,7 @@ def turn_config(
         relay_ports=(turn.port_range.first, turn.port_range.last),
         realm=turn.realm,
         secrets=tuple(SecretStr(each) for each in secrets),
-        sfu_networks=tuple(networks),
+        peers_db=Path(_PEERS_DB),
         user_quota=turn.user_quota,
         total_quota=turn_quota(turn),
         state_dir=Path("/tmp"),
@@ -101,13 +100,14 @@ def turn_pod(
     slot: int,
     template_hash: str,
     config_secret: str,
+    peers: str,
     settings: Settings,
 ) -> dict[str, Any]:
     """The pod. All pods of the role have the same ports, so no two share a Kubernetes node."""
     spec = SFUPool.model_validate(pool).spec
     turn = spec.turn
     assert turn is not None
-    notes = {**spec.template.annotations, SLOT: str(slot)}
+    notes = {**spec.template.annotations, SLOT: str(slot), PEERS: peers}
     if spec.exposure.announced_address:
         notes[ADDRESS] = spec.exposure.announced_address
     meta = metadata(
@@ -119,8 +119,15 @@ def turn_pod(
         labels=spec.template.labels,
         annotations=notes,
     )
-    mounts = [{"name": "config", "mountPath": _CONFIG, "readOnly": True}]
-    volumes: list[dict[str, Any]] = [{"name": "config", "secret": {"secretName": config_secret}}]
+    mounts = [
+        {"name": "config", "mountPath": _CONFIG, "readOnly": True},
+        {"name": "peers", "mountPath": _PEERS, "readOnly": True},
+    ]
+    annotation = {"fieldPath": f"metadata.annotations['{PEERS}']"}
+    volumes: list[dict[str, Any]] = [
+        {"name": "config", "secret": {"secretName": config_secret}},
+        {"name": "peers", "downwardAPI": {"items": [{"path": "peers", "fieldRef": annotation}]}},
+    ]
     if turn.tls is not None:
         mounts.append({"name": "tls", "mountPath": _TLS, "readOnly": True})
         volumes.append({"name": "tls", "secret": {"secretName": turn.tls.secret_name}})
@@ -133,6 +140,8 @@ def turn_pod(
             variable("KCS_COTURN_POOL", pool["metadata"]["name"]),
             variable("KCS_COTURN_METRICS_PORT", EXPORTER_PORT),
             variable("KCS_COTURN_DRAIN_SECONDS", settings.pods.stop_seconds - 5),
+            variable("KCS_COTURN_PEERS", f"{_PEERS}/peers"),
+            variable("KCS_COTURN_PEERS_DB", _PEERS_DB),
             *([variable("KCS_COTURN_CERTIFICATE", f"{_TLS}/tls.crt")] if turn.tls else []),
         ],
         _ports(spec),
