@@ -133,6 +133,18 @@ def coturn(installed: Installed, pool: str) -> list[tuple[str, bool]]:
     return [(each["state"], each["current"]) for each in pods if each["role"] == "turn"]
 
 
+def relays_are_settled(installed: Installed) -> bool:
+    """Both regions have their coturn pod."""
+    return all(coturn(installed, pool) == [("Ready", True)] for pool in ("eu", "us"))
+
+
+def made_at(installed: Installed, pool: str, role: str) -> str:
+    """When the pool's one pod of that role was created."""
+    which = f"meetings.kcs.dev/pool={pool},meetings.kcs.dev/role={role}"
+    (found,) = installed.pods(which).values()
+    return str(found["metadata"]["creationTimestamp"])
+
+
 async def test_a_pod_waits_for_its_load_balancer_and_a_call_reaches_it_there(
     installed: Installed, browser: Chromium
 ) -> None:
@@ -146,6 +158,7 @@ async def test_a_pod_waits_for_its_load_balancer_and_a_call_reaches_it_there(
     name = service["metadata"]["name"]
     assert limits() == f"No more pods: the load balancer of Service {name} has no address yet."
     assert not installed.pods(mine)
+    await until(lambda: relays_are_settled(installed), "the coturn pods of both regions", 120)
     status = {"status": {"loadBalancer": {"ingress": [{"ip": BALANCER}]}}}  # as clouds write it
     patch = ("patch", "service", name, "--subresource=status", "--type=merge", "-p")
     installed.kubectl(*patch, json.dumps(status))
@@ -243,14 +256,13 @@ def without(installed: Installed, protocol: str, port: int) -> Iterator[None]:
 async def test_coturn_of_their_region_relays_people_to_a_meeting_of_any_pool(
     installed: Installed, browser: Chromium, over: str, blocked: str
 ) -> None:
-    def settled() -> bool:
-        return all(coturn(installed, pool) == [("Ready", True)] for pool in ("eu", "us"))
-
     def relayed() -> int:
         pods = installed.pool("eu")["pods"]
         return int(sum(each["participants"] for each in pods if each["role"] == "turn"))
 
-    await until(settled, "the coturn pods of both regions")
+    await until(lambda: relays_are_settled(installed), "the coturn pods of both regions")
+    relay, sfu = made_at(installed, "eu", "turn"), made_at(installed, "balanced", "sfu")
+    assert relay < sfu, "the SFU pod's address was news to a coturn pod that is there still"
     await until(lambda: relays(installed) == {EU}, "signaling offers that of its region alone")
     link = await link_of(installed, "balanced")
     with without(installed, blocked, EU):

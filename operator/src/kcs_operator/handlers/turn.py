@@ -103,7 +103,7 @@ class TurnSide:
         issued = await self._placement.issued_turn_servers(name)
         observed = self._observe(turn_pods, pool, memory, issued, now)
         peers = turn_peers(_sfu_addresses(self._cache))
-        await self._steps.tell_peers(observed, peers)
+        untold = await self._steps.tell_peers(observed, peers)
         wanted, aim, problem = 0, Aim(), ""
         if spec is not None and not _is_deleted(body):
             wanted = self._wanted(name, pool, spec, observed, memory, now)
@@ -120,6 +120,8 @@ class TurnSide:
         if spec is not None and not _is_deleted(body):
             self._secrets.report(name, _taken(observed, aim, now), now)
             await self._secrets.rotate(self._pools_with_coturn(), now)
+        if untold is not None:
+            raise untold
         return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem)
 
     def _observe(

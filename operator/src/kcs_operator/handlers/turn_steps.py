@@ -64,13 +64,14 @@ class TurnSteps:
             works.append(self._annotate(pod, notes))
         if steps.create_slots:
             works.append(self._create(body, aim, configs, steps.create_slots))
-        await _all(works)
+        if failure := await _all(works):
+            raise failure
         await self._drop_configs(body, steps, pods, aim, configs)
 
-    async def tell_peers(self, pods: Sequence[TurnPod], peers: str) -> None:
-        """Lets the pods relay to these addresses (`PEERS`), all of them, and to no others."""
+    async def tell_peers(self, pods: Sequence[TurnPod], peers: str) -> Exception | None:
+        """Lets the pods relay to these addresses (`PEERS`) and to no others; the first failure."""
         behind = [pod for pod in pods if pod.peers != peers and not pod.deleting]
-        await _all([self._annotate(pod, {PEERS: peers}) for pod in behind])
+        return await _all([self._annotate(pod, {PEERS: peers}) for pod in behind])
 
     async def _create(
         self, body: Object, aim: Aim, configs: set[str], slots: Sequence[int]
@@ -122,16 +123,15 @@ class TurnSteps:
             self._cache.put("pods", pod.name, body)
 
 
-async def _all(works: Sequence[Awaitable[None]]) -> None:
-    """One after the other, whatever becomes of it; raises the first error."""
+async def _all(works: Sequence[Awaitable[None]]) -> Exception | None:
+    """One after the other, whatever becomes of it; answers the first failure."""
     failures: list[Exception] = []
     for work in works:
         try:
             await work
-        except Exception as error:  # raised below
+        except Exception as error:  # the caller's to raise
             failures.append(error)
-    if failures:
-        raise failures[0]
+    return failures[0] if failures else None
 
 
 def config_name(body: Object, template_hash: str) -> str:
