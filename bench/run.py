@@ -26,6 +26,7 @@ NAMES = (
     "media",
     "latency",
     "memory",
+    "turn",
     "placement",
     "operator",
     "burst",

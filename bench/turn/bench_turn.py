@@ -140,6 +140,8 @@ async def _measure(home: Path, seconds: float, rounds: int) -> dict[str, Any]:
         bench = Bench(coturn, tls.certificate)
         samples["memory_mib"] = await asyncio.to_thread(bench.memory)
         for _ in range(rounds):
+            await coturn.stop()  # former clients' ports are free again
+            await coturn.start()
             for over in OVER:
                 samples[over].append(await asyncio.to_thread(bench.relayed, over, seconds))
                 print(f"  over {over}: {samples[over][-1]}", flush=True)

@@ -66,7 +66,7 @@ class TurnClient:
         if family is not None:
             wanted.append((FAMILY, bytes([family, 0, 0, 0])))
         challenge = self._ask(ALLOCATE, wanted)
-        assert challenge.code == 401, "nobody allocates without credentials"
+        assert challenge.code == 401, f"nobody allocates without credentials: {challenge}"
         self._realm, self._nonce = challenge.attributes[REALM], challenge.attributes[NONCE]
         return self._ask(ALLOCATE, wanted)
 
