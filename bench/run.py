@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FOLDERS = {"sockets": "signaling", "burst": "operator"}
+FOLDERS = {"sockets": "signaling", "flood": "signaling", "burst": "operator"}
 """Where a benchmark stands that has no folder of its own name."""
 PARTS = {"PYTHONPATH": str(HERE.parent)}
 """Some share modules with each other, or with the tests: `bench.simulate.demand`."""
@@ -20,6 +20,7 @@ NAMES = (
     "driver",
     "signaling",
     "sockets",
+    "flood",
     "joins",
     "bus",
     "replicas",

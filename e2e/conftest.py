@@ -6,12 +6,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from playwright.async_api import expect
 
 from kcs_dev.api import access_token
 from kcs_dev.browser import Chromium, Person
 from kcs_dev.stack import ROOT, LocalStack
 
 GUIDE = ROOT / "docs" / "guides" / "client-guide.md"
+
+expect.set_options(timeout=20_000)  # as long as `kcs_dev.browser.until` waits
 
 
 @pytest.fixture
@@ -44,10 +47,13 @@ def the_guides_sample(server: str) -> str:
 @pytest.fixture
 def enter_with_the_guides_client(
     tmp_path: Path,
-) -> Callable[[LocalStack, Chromium, str, str], Awaitable[Person]]:
-    """Somebody who joins with the client guide's sample client: (stack, browser, meeting, name)."""
+) -> Callable[..., Awaitable[Person]]:
+    """Somebody who joins with the client guide's sample client, and sends: (stack, browser,
+    meeting, name)."""
 
-    async def enter(stack: LocalStack, browser: Chromium, meeting: str, name: str) -> Person:
+    async def enter(
+        stack: LocalStack, browser: Chromium, meeting: str, name: str, *, sends: bool = True
+    ) -> Person:
         source, bundle = tmp_path / "guide-source.js", tmp_path / "guide.js"
         page = (Path(__file__).parent / "guide" / "page.js").read_text()
         source.write_text(the_guides_sample(stack.url) + page)
@@ -70,6 +76,8 @@ def enter_with_the_guides_client(
         await person.page.wait_for_function("window.enter !== undefined")
         token = await access_token(stack.url, name.lower(), name)
         await person.page.evaluate("([token, id]) => enter(token, id)", [token, meeting])
+        if sends:
+            await person.page.evaluate("send()")
         return person
 
     return enter

@@ -7,7 +7,7 @@ from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
-Enter = Callable[[LocalStack, Chromium, str, str], Awaitable[Person]]
+Enter = Callable[..., Awaitable[Person]]
 
 
 async def test_the_guides_sample_client_talks_with_two_others_and_with_the_other_dialect(
@@ -42,6 +42,25 @@ async def test_the_guides_sample_client_talks_with_two_others_and_with_the_other
     people.remove(first)
     await until(lambda: everybody_gets_everybody(people), "the two others go on", 10)
     assert await ours.tiles() == ["liv"]
+
+
+async def test_a_guest_with_the_guides_sample_client_sees_the_others_and_sends_nothing(
+    start_stack: StartStack, chromium: Chromium, enter_with_the_guides_client: Enter
+) -> None:
+    stack = await start_stack()
+    meeting = await new_meeting(stack.url, "ann", settings={"default_role": "guest"})
+    ann = await enter_with_the_guides_client(stack, chromium, meeting, "Ann")
+    gus = await enter_with_the_guides_client(stack, chromium, meeting, "Gus", sends=False)
+
+    async def gus_gets_ann() -> bool:
+        return await gus.live_count() == (1, 1)
+
+    await until(gus_gets_ann, "the guest sees and hears the host", 20)
+
+    refused = await gus.page.evaluate("send().then(() => null, (error) => error.code)")
+    assert refused == "ACCESS_DENIED"
+    assert await gus_gets_ann()
+    assert await ann.live_count() == (0, 0)
 
 
 async def test_a_consumer_gets_the_simulcast_layer_that_it_asks_for(

@@ -50,7 +50,7 @@ async def _call_of_two(stack: LocalStack, chromium: Chromium) -> tuple[Person, P
 
 async def _says(person: Person, title: str) -> None:
     """Waits until the page says only that, and its camera is off."""
-    await expect(person.page.get_by_role("heading")).to_have_text(title, timeout=10_000)
+    await expect(person.page.get_by_role("heading")).to_have_text(title)
     assert await person.page.locator("video").count() == 0
 
 

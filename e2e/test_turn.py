@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import free_port
 
 from kcs_contracts.coturn import CoturnTls
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
 from kcs_dev.coturn import RELAY_IP, Coturn
+from kcs_dev.processes import free_port
 from kcs_dev.stack import LocalStack
 
 StartStack = Callable[..., Awaitable[LocalStack]]
@@ -128,7 +128,8 @@ async def test_credentials_are_renewed_so_that_media_comes_back_when_coturn_rest
     names = [await turn_names(person) for person in people]
     before = {id_ for person in people for id_ in await person.received()}
     await asyncio.sleep(ttl_s + 1)
-    assert await everybody_gets_everybody(people), "who is connected stays connected"
+    await until(lambda: everybody_gets_everybody(people), "who is connected stays connected", 10)
+    assert {id_ for person in people for id_ in await person.received()} == before
     for person, old in zip(people, names, strict=True):
         fresh = await turn_names(person)
         assert fresh, "there are connections"

@@ -18,12 +18,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.support.kubernetes import Kubernetes, Namespace
 
-
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from kcs_dev.processes import free_port
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import json
 import subprocess
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ PEOPLE = ("Ann", "Ben")
 NODE, BALANCER = "10.98.0.1", "10.98.0.77"
 EU, US = 3478, 3479
 """Ports of the coturn pods of two regions, which share the node; signaling's people are in eu."""
+OVER_TLS = 5349
+"""Of coturn in us alone."""
 SETTLED_S = 40
 """A coturn pod that left the list stays so long: its credentials are good for 10 s."""
 UNREADY_S = 15
@@ -46,7 +49,14 @@ def _exposure(mode: str, first: int, **more: str) -> dict[str, Any]:
 
 POOLS: dict[str, dict[str, Any]] = {
     "eu": {"region": "eu", "exposure": _exposure("HostPort", 40000), "turn": _turn(EU, 50000)},
-    "us": {"region": "us", "exposure": _exposure("NodePort", 31000), "turn": _turn(US, 50200)},
+    "us": {
+        "region": "us",
+        "exposure": _exposure("NodePort", 31000),
+        "turn": {
+            **_turn(US, 50200),
+            "tls": {"secretName": "turn-tls", "port": OVER_TLS, "host": "*.turn.example.org"},
+        },
+    },
     "host": {"exposure": _exposure("HostNetwork", 41000)},
     "balanced": {"exposure": _exposure("LoadBalancer", 42000, announcedAddressFrom="LoadBalancer")},
 }
@@ -58,13 +68,28 @@ def _declared(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def installed(real_cluster: Kubernetes) -> Iterator[Installed]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of coturn in us: the files of its Secret."""
+    home = tmp_path_factory.mktemp("turn-tls")
+    files = {name: home / name for name in ("tls.crt", "tls.key")}
+    out = ("-keyout", str(files["tls.key"]), "-out", str(files["tls.crt"]))
+    named = ("-subj", "/CN=turn", "-addext", "subjectAltName=DNS:*.turn.example.org")
+    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
+    subprocess.run(["openssl", "req", *new, *named, *out], check=True, capture_output=True)
+    return files
+
+
+@pytest.fixture(scope="module")
+def installed(real_cluster: Kubernetes, certificate: dict[str, Path]) -> Iterator[Installed]:
     """The release, with a pool of each mode and a meeting in each; nobody has waited for pods."""
     real_cluster.kubectl("apply", "-f", str(SCRIPTS / "stores.yaml"))
     wait = ("wait", "-n", "stores", "--for=condition=Ready", "pod", "--all", "--timeout=90s")
     real_cluster.kubectl(*wait, seconds=100)
     found = Installed(real_cluster)
     found.install("--values", str(SCRIPTS / "values-outside.yaml"))
+    texts = {name: file.read_text() for name, file in certificate.items()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "turn-tls"}}
+    found.apply({**secret, "type": "kubernetes.io/tls", "stringData": texts})
     small = {"requests": {"cpu": "50m", "memory": "128Mi"}}  # the one node has two cores
     quick = {"replicas": {"min": 1, "max": 2}, "template": {"resources": small}}
     for name, spec in POOLS.items():
@@ -271,6 +296,18 @@ async def test_coturn_of_their_region_relays_people_to_a_meeting_of_any_pool(
             assert (await ann.ways(), await ben.ways()) == ({way}, {way})
             await until(lambda: relayed() >= 4, "the status counts two connections each")
     await until(lambda: relayed() == 0, "and none when they are gone")
+
+
+async def test_coturn_shows_the_certificate_of_its_secret(
+    installed: Installed, certificate: dict[str, Path]
+) -> None:
+    await until(lambda: relays_are_settled(installed), "the coturn pods of both regions")
+    name = f"{NODE.replace('.', '-')}.turn.example.org"
+    trusts = ("-CAfile", str(certificate["tls.crt"]), "-verify_hostname", name)
+    connect = ("s_client", "-connect", f"{NODE}:{OVER_TLS}", "-verify_return_error", *trusts)
+    openssl = installed.cluster.inside("openssl", *connect)
+    done = subprocess.run(openssl, input="", capture_output=True, text=True, timeout=10)
+    assert done.returncode == 0, done.stderr
 
 
 @contextmanager

@@ -16,6 +16,9 @@ window.enter = async (token, meetingId) => {
   const client = (window.client = new PageClient());
   await client.connect(token);
   await client.joinMeeting(meetingId);
+};
+
+window.send = async () => {
   const stream = await navigator.mediaDevices.getUserMedia({
     video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30 } },
     audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },

@@ -1,7 +1,6 @@
 """The bus of a replica, through disconnections."""
 
 import asyncio
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from kcs_contracts.events import ActiveSpeaker, Published, bus_channel
 from kcs_contracts.ids import MeetingId, ParticipantId
 from kcs_contracts.placement import Bus, Placement, connect
 from kcs_contracts.placement import bus as bus_module
+from kcs_dev.processes import free_port
 
 M1, M2 = MeetingId("m1"), MeetingId("m2")
 
@@ -156,9 +156,7 @@ async def test_a_handler_that_fails_does_not_stop_the_bus(
 
 
 async def test_a_bus_started_before_redis_waits_for_it(owner: Owner, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     client = connect(f"redis://127.0.0.1:{port}/0")
     async with Bus(client, owner.gaps.append) as bus:
         entering = asyncio.create_task(bus.subscribe(M1, owner.heard.append))

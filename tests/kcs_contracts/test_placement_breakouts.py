@@ -260,6 +260,57 @@ async def test_the_hosts_place_goes_on_when_its_holder_does_not_come_back_from_a
     assert (await rooms.join(rooms.main, "bob", role=Role.CO_HOST)).participant.role is Role.CO_HOST
 
 
+@pytest.mark.parametrize("hal_is_in", ["main", "room"])
+async def test_roles_and_mutes_are_the_meetings_whichever_room_they_are_given_in(
+    rooms: Rooms, placement: Placement, hal_is_in: str
+) -> None:
+    here = rooms.main if hal_is_in == "main" else rooms.room
+    await rooms.move("bob", rooms.main, rooms.room, role=Role.CO_HOST)
+    assert await placement.change_role(here, BOB, Role.ATTENDEE, HAL) == [rooms.room]
+    assert await placement.mute(here, BOB, "audio", True, HAL) == [rooms.room]
+    (bob,) = (await placement.snapshot(rooms.room)).participants
+    assert (bob.role, bob.audio_muted) == (Role.ATTENDEE, True)
+
+    back = (await rooms.join(rooms.main, "bob", role=Role.CO_HOST)).participant
+    assert (back.role, back.audio_muted) == (Role.ATTENDEE, True)
+    assert (await placement.person(rooms.room, BOB)).given is Role.ATTENDEE
+
+    # in both, on their way
+    assert await placement.change_role(here, BOB, Role.GUEST, HAL) == [rooms.main, rooms.room]
+    assert await placement.mute(here, BOB, "audio", False, HAL) == [rooms.main, rooms.room]
+    for place in (rooms.main, rooms.room):
+        (bob,) = (await placement.snapshot(place)).participants
+        assert (bob.role, bob.audio_muted) == (Role.GUEST, False)
+    assert not [field for field in (await placement.live(rooms.room)).fields if ":" in field]
+
+
+async def test_whoever_is_muted_stays_so_from_place_to_place_and_when_their_room_closes(
+    rooms: Rooms, placement: Placement
+) -> None:
+    await rooms.join(rooms.main, "ann")
+    await placement.mute(rooms.main, ANN, "video", True, HAL)
+    assert (await rooms.join(rooms.room, "ann")).participant.video_muted
+    await placement.leave(rooms.main, ANN, S1)
+    await placement.mute(rooms.room, ANN, "audio", True, HAL)
+    await placement.mute(rooms.room, ANN, "video", False, HAL)
+
+    await placement.end(rooms.room, "breakout_closed")
+
+    back = (await rooms.join(rooms.main, "ann")).participant
+    assert (back.audio_muted, back.video_muted) == (True, False)
+
+
+async def test_whoever_is_in_the_hosts_place_is_host_in_rooms_whatever_role_they_were_given(
+    rooms: Rooms, placement: Placement
+) -> None:
+    await rooms.join(rooms.main, "hal", role=Role.HOST)
+    await rooms.join(rooms.main, "bob", role=Role.ATTENDEE)
+    await placement.change_role(rooms.main, BOB, Role.CO_HOST, HAL)
+    await placement.leave(rooms.main, HAL, S1)
+    assert await rooms.roles() == {"bob": Role.HOST}
+    assert (await rooms.join(rooms.room, "bob", role=Role.HOST)).participant.role is Role.HOST
+
+
 async def test_erasing_somebody_takes_their_way_back(rooms: Rooms, ear: Any) -> None:
     await rooms.move("ann", rooms.main, rooms.room)
     await ear.new()

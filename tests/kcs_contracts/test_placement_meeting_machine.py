@@ -30,12 +30,14 @@ from kcs_contracts.events import ChatPosted
 from kcs_contracts.ids import Generation, MeetingId, NodeName, ParticipantId, ProducerId, SessionId
 from kcs_contracts.live import Acting, Live
 from kcs_contracts.placement import (
+    MayNotSend,
     MeetingIsLocked,
     MeetingIsOver,
     NodeLease,
     Presence,
     ScreensTaken,
 )
+from kcs_contracts.protocol.roles import senders
 from kcs_contracts.rooms import Participant, Producer, RoomSnapshot, Source
 from kcs_signaling.rooms.state import RoomState
 
@@ -82,9 +84,16 @@ class MeetingMachine(MeetingRules):
         )
         state = self.run(self.placement.snapshot(place))
         call = self.placement.open_producer(
-            place, producer, epoch=state.assignment.epoch, generation=state.generation
+            place,
+            producer,
+            epoch=state.assignment.epoch,
+            generation=state.generation,
+            roles=senders(source),
         )
-        if source is Source.SCREEN and self.model.take_screen(place, who):
+        if self.model.places[place].people[who].role not in senders(source):
+            with pytest.raises(MayNotSend):
+                self.run(call)
+        elif source is Source.SCREEN and self.model.take_screen(place, who):
             with pytest.raises(ScreensTaken):
                 self.run(call)
         else:
@@ -211,6 +220,8 @@ class MeetingMachine(MeetingRules):
         assert not people & {w.id for w in snapshot.waiting}
         elsewhere = {who for who in people if self.model.inside.get(who, place) != place}
         assert not (people - elsewhere) & self.model.removed
+        marks = {field for field in snapshot.live if ":" in field}
+        assert place == MAIN or not marks, "they are the main meeting's"
         if place == MAIN:
             assert len(people | snapshot.inside.keys()) <= LIMIT or self.model.overfull
             self.holds(snapshot)
@@ -220,11 +231,11 @@ class MeetingMachine(MeetingRules):
         marks = {
             *(f"removed:{who}" for who in model.removed),
             *(f"admitted:{who}" for who in model.admitted),
-            *(f"role:{who}" for who in model.main.given),
-            *(f"muted_{kind}:{who}" for who, kind in model.main.muted),
+            *(f"role:{who}" for who in model.given),
+            *(f"muted_{kind}:{who}" for who, kind in model.muted),
         }
         assert {field for field in live.fields if ":" in field} == marks
-        assert {who: live.role_of(who) for who in model.main.given} == model.main.given
+        assert {who: live.role_of(who) for who in model.given} == model.given
         acting = Acting(id=model.acting[0], was=model.acting[1]) if model.acting else None
         assert (live.acting, live.spotlight) == (acting, model.spotlight)
         assert live.settings == model.settings

@@ -48,6 +48,64 @@ async def test_a_meeting_stays_in_its_pool_when_it_moves(
         await placement.evict(M, other, moving.epoch, "node_lost")
 
 
+async def test_a_running_meeting_whose_pool_goes_moves_to_another_and_keeps_to_none_there(
+    placement: Placement, lease: Lease, person: Callable[..., Participant]
+) -> None:
+    await placement.renew(lease("a", pool="small"), [])
+    home = await placement.assign(M, pool="small", warmup_ms=0)
+    await placement.join(M, person("ann"), limit=10)
+    await placement.drain(home.node)
+    await placement.renew(lease("far", pool="far", region="us"), [])
+    await placement.renew(lease("near", pool="near", region="eu", consumers=300), [])
+    with pytest.raises(NoCapacity):
+        await placement.migrate(M, home.node, home.epoch)
+    moving = await placement.migrate(M, home.node, home.epoch, region="eu", anywhere=True)
+    assert moving is not None
+    assert moving.node == "near"
+    await placement.cross(M, moving.epoch, [ParticipantId("ann")])
+    await placement.tend_moves()
+    assert await placement.assign(M, pool="small", warmup_ms=0) == moving
+    saved = await placement.evict(M, moving.node, moving.epoch, "node_lost")
+    assert saved is not None
+    assert saved.node == "far"
+
+
+async def test_a_move_out_of_a_pool_that_came_to_nothing_is_tried_again(
+    placement: Placement, lease: Lease, person: Callable[..., Participant]
+) -> None:
+    await placement.renew(lease("a", pool="small"), [])
+    home = await placement.assign(M, pool="small", warmup_ms=0)
+    await placement.join(M, person("ann"), limit=10)
+    await placement.renew(lease("b", pool="big"), [])
+    moving = await placement.migrate(M, home.node, home.epoch, anywhere=True)
+    assert moving is not None
+    await placement.release(moving.node, moving.boot)
+    await placement.tend_moves()
+    assert await placement.assignment(M) == home
+    await placement.renew(lease("c", pool="third"), [])
+    again = await placement.migrate(M, home.node, home.epoch, anywhere=True)
+    assert again is not None
+    assert again.node == "c"
+
+
+async def test_a_meeting_is_forced_out_of_a_pool_that_goes_and_keeps_to_none_after(
+    placement: Placement, lease: Lease, person: Callable[..., Participant]
+) -> None:
+    await placement.renew(lease("a", pool="small"), [])
+    home = await placement.assign(M, pool="small", warmup_ms=0)
+    await placement.join(M, person("ann"), limit=10)
+    with pytest.raises(NoCapacity):
+        await placement.evict(M, home.node, home.epoch, "moved", anywhere=True)
+    assert [each.pool for each in await placement.unmet()] == [""], "any pool may grow for it"
+    for name in ("b", "c"):
+        await placement.renew(lease(name, pool=name), [])
+    with pytest.raises(NoCapacity):
+        await placement.evict(M, home.node, home.epoch, "moved")
+    new = await placement.evict(M, home.node, home.epoch, "moved", anywhere=True)
+    assert new is not None
+    assert await placement.migrate(M, new.node, new.epoch) is not None
+
+
 async def test_without_a_strategy_that_of_the_pool_holds(
     placement: Placement, lease: Lease
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from kcs_contracts.events import (
     MediaToggled,
@@ -13,8 +14,9 @@ from kcs_contracts.events import (
     ProducerPaused,
 )
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, ProducerId
-from kcs_contracts.placement import NodeLease, NotInMeeting, Placement, StaleEpoch
-from kcs_contracts.rooms import Assignment, Participant, Producer, Source
+from kcs_contracts.placement import MayNotSend, NodeLease, NotInMeeting, Placement, StaleEpoch
+from kcs_contracts.protocol.roles import senders
+from kcs_contracts.rooms import Assignment, Participant, Producer, Role, Source
 
 Person = Callable[..., Participant]
 ANN, BOB = ParticipantId("ann"), ParticipantId("bob")
@@ -150,6 +152,46 @@ async def test_a_producer_of_somebody_who_is_not_in_the_meeting_is_refused(
     with pytest.raises(NotInMeeting):
         await placement.open_producer(home.meeting_id, one, epoch=home.epoch, generation=G0)
     assert await ear.events() == []
+
+
+async def test_a_producer_that_the_participants_role_of_now_may_not_send_is_refused(
+    placement: Placement, home: Assignment, ear: Any
+) -> None:
+    meeting, media = home.meeting_id, {"epoch": home.epoch, "generation": G0}
+    mic, screen = producer("p1", Source.MIC), producer("p2", Source.SCREEN)
+
+    async def send(one: Producer) -> None:
+        await placement.open_producer(meeting, one, roles=senders(one.source), **media)
+
+    with pytest.raises(MayNotSend):
+        await send(screen)
+    await placement.change_role(meeting, ANN, Role.GUEST, BOB)
+    await ear.new()
+    with pytest.raises(MayNotSend):
+        await send(mic)
+    assert await ear.events() == []
+    await placement.change_role(meeting, ANN, Role.PRESENTER, BOB)
+    for one in (mic, screen):
+        await send(one)
+    assert set((await placement.snapshot(meeting)).producers) == {mic, screen}
+
+
+async def test_calls_as_replicas_of_version_4_make_them_work(
+    redis: Redis, placement: Placement, home: Assignment
+) -> None:
+    """They name no roles, and ask whether one answer is true."""
+    meeting, mic = home.meeting_id, producer("p1", Source.MIC)
+    sent = mic.model_dump_json()
+    opened = await redis.fcall("kcs_open_producer", 0, meeting, sent, home.epoch, G0)
+    assert opened == [b"ok", b""]
+    assert (await placement.snapshot(meeting)).producers == (mic,)
+    for name, done in (("ann", True), ("eve", False)):
+        for function, *args in (
+            ("kcs_change_role", "guest", "bob"),
+            ("kcs_mute", "audio", 1, "bob", ""),
+        ):
+            status, answer = await redis.fcall(function, 0, meeting, name, *args)
+            assert (status, bool(answer)) == (b"ok", done)
 
 
 async def test_nobody_pauses_or_closes_another_ones_producer(

@@ -1,5 +1,6 @@
 """What lives on which node, as the operator counts it."""
 
+import asyncio
 from collections.abc import Callable
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId, NodeName
@@ -93,3 +94,17 @@ async def test_a_meeting_that_a_node_brings_back_to_an_empty_redis_counts_again(
     claim = Hosted(meeting_id=meeting, epoch=Epoch(7), generation=Generation(0))
     await placement.renew(lease("a"), [claim])
     assert await placement.meetings_on(A) == [Housed(meeting, Epoch(7), 0)]
+
+
+async def test_redis_tells_since_when_it_is_not_empty_by_its_own_clock(
+    placement: Placement, lease: Lease
+) -> None:
+    assert await placement.age_ms() is None
+    await placement.renew(lease("a"), [])
+    young = await placement.age_ms()
+    assert young is not None
+    await asyncio.sleep(0.05)
+    await placement.renew(lease("b"), [])
+    old = await placement.age_ms()
+    assert old is not None
+    assert old > young

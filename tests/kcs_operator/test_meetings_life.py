@@ -221,14 +221,15 @@ async def test_room_is_kept_before_its_start_and_said_with_the_first_people(
     await world.node("n1")
     world.namespace.apply(sfu_pool("pool"))
     async with world.lead() as meetings:
-        world.namespace.apply(declared(start=in_s(AHEAD_S + 6), expectedParticipants=40))
+        world.namespace.apply(declared(start=in_s(AHEAD_S + 60), expectedParticipants=40))
         meeting_id = (await world.until(phase="Scheduled", Placed="NotYet"))["meetingId"]
         assert await world.placement.assignment(meeting_id) is None
-        assert meetings.scheduled("pool", 10, most=50) == 40
+        assert meetings.scheduled("pool", 70, most=50) == 40
 
         async def kept() -> bool:
-            return meetings.scheduled("pool", 10, most=50) == 0
+            return meetings.scheduled("pool", 70, most=50) == 0
 
+        world.start_s = 120  # a pod takes so long: now it is time
         await until(kept, "room is kept", 20)
         (node,) = await world.placement.nodes()
         assert 0.07 < node.reserved <= 0.08  # 40 of 500
@@ -244,11 +245,12 @@ async def test_room_is_kept_before_its_start_and_said_with_the_first_people(
 async def test_one_that_nobody_has_come_to_is_ready_at_its_start(world: Declared) -> None:
     await world.node("n1")
     world.namespace.apply(sfu_pool("pool"))
-    world.start_s = 5 - AHEAD_S  # room is looked for 5 s before
+    world.start_s = -2 * AHEAD_S  # no room is looked for yet
     async with world.lead():
-        start = in_s(12)
+        start = in_s(8)
         world.namespace.apply(declared(start=start))
         await world.until(phase="Scheduled", Placed="NotYet")
+        world.start_s = 5 - AHEAD_S  # it is looked for 5 s before
         await world.until(phase="Ready", Placed="OnNode", node="n1")
         assert in_s(0) >= start
 

@@ -14,7 +14,15 @@ import pytest
 from redis.asyncio import Redis
 from tests.support.declared import KEY, LONG_MS, declared, in_s
 from tests.support.kubernetes import Namespace
-from tests.support.operator import OperatorProcess, Pods, person, sfu_pool, until
+from tests.support.operator import (
+    OperatorProcess,
+    Pods,
+    operators_writes,
+    person,
+    rests,
+    sfu_pool,
+    until,
+)
 from tests.support.signaling import Signaling
 
 from kcs_contracts.ids import MeetingId
@@ -184,12 +192,13 @@ async def test_a_restart_writes_nothing_and_what_happened_meanwhile_is_told(
     await status(api, "later", phase="Scheduled")
     await come(pods, placement, busy, 1, 2)
     await status(api, "busy", phase="Active", participants=2)
-    await asyncio.sleep(3)  # the pool's status settles
+    await rests(namespace)
     assert pool.stop() == 0
-    before = len(ours(namespace))
+    await asyncio.sleep(1)  # the audit log is a little late
+    before = operators_writes(namespace)
     second = await leader()
     await asyncio.sleep(5)
-    assert ours(namespace)[before:] == []
+    assert operators_writes(namespace)[len(before) :] == []
 
     assert second.stop() == 0
     namespace.kubectl("delete", "mtg", "idle")
@@ -197,15 +206,6 @@ async def test_a_restart_writes_nothing_and_what_happened_meanwhile_is_told(
     await leader()
     await status(api, "busy", phase="Active", participants=1)
     await ended(signaling, idle)
-
-
-def ours(namespace: Namespace) -> list[str]:
-    """Writes of operators, but for the Lease; `Pods` writes the status of pods."""
-    return [
-        f"{each.verb} {each.resource} {each.name}"
-        for each in namespace.writes()
-        if each.resource not in ("leases", "pods/status") and each.agent.startswith("OpenAPI")
-    ]
 
 
 @pytest.mark.parametrize("key", ["another-key-of-some-length", ""])

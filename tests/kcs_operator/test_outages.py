@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -11,9 +12,18 @@ from redis.asyncio import Redis
 from tests.kcs_operator.conftest import CRDS
 from tests.support.api_proxy import ApiProxy
 from tests.support.kubernetes import Kubernetes, Namespace
-from tests.support.operator import OperatorProcess, Pods, connect, sfu_pool, until
+from tests.support.operator import (
+    OperatorProcess,
+    Pods,
+    connect,
+    person,
+    seat,
+    sfu_pool,
+    until,
+)
 from tests.support.own_redis import OwnRedis
 
+from kcs_contracts.labels import DRAIN_REQUESTED
 from kcs_contracts.placement import Placement
 from kcs_contracts.placement import connect as connect_redis
 from kcs_operator.cluster import Cluster
@@ -237,6 +247,57 @@ async def test_without_redis_no_pod_is_made_or_deleted_and_the_pool_says_why(
         operator.close()
         await client.aclose()
         redis.stop()
+
+
+async def test_while_an_emptied_redis_is_filled_again_no_pod_is_drained_or_deleted(
+    namespace: Namespace,
+    api: Cluster,
+    pods: Pods,
+    placement: Placement,
+    redis: Redis,
+    new_operator: Callable[..., OperatorProcess],
+) -> None:
+    async def is_old() -> None:
+        now_s, _ = await redis.time()
+        await redis.set("kcs:since", (now_s - 3600) * 1000)
+
+    async def drains() -> set[str]:
+        return {each.node for each in await placement.nodes() if each.draining}
+
+    def at_least(number: int) -> dict[str, Any]:
+        hurry = {"scaleDownStabilization": "1s", "buffer": 0}
+        return sfu_pool(replicas={"min": number, "max": 5}, autoscaling=hurry)
+
+    await is_old()
+    await new_operator(KCS_OPERATOR__REDIS_SETTLE_SECONDS="600").leads()
+    namespace.apply(at_least(2))
+    await count(pods, 2)
+    busy = pods.of("pool")[0]
+    meeting = await seat(placement, busy, 2)
+    namespace.kubectl("annotate", "pod", busy.name, f"{DRAIN_REQUESTED}=maintenance")
+    await count(pods, 3)
+    before = {node.name for node in pods.of("pool")}
+    await redis.flushall()
+    namespace.apply(at_least(1))
+
+    async def is_seen() -> bool:
+        wanted = (await api.get("sfupools", "pool"))["status"]["desiredReplicas"]
+        return bool(wanted == 1) and busy.name in await drains()
+
+    await until(is_seen, "one pod is too many, and who drained does so again")
+    await asyncio.sleep(8)  # an empty pod that drains goes after three seconds
+    assert {pod["metadata"]["name"] for pod in await api.list("pods")} == before
+    assert await drains() == {busy.name}
+    for number in range(2):  # their replica puts them back
+        await placement.join(meeting, person(number), limit=9, presence_ms=3_600_000)
+
+    async def are_seen() -> bool:
+        return bool((await api.get("sfupools", "pool"))["status"]["participants"] == 2)
+
+    await until(are_seen, "they count")
+    await is_old()
+    await count(pods, 2)
+    assert busy.name in {node.name for node in pods.of("pool")}
 
 
 async def test_no_proxy_that_the_environment_names_stands_between_us_and_the_api(

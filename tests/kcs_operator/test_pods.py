@@ -208,6 +208,12 @@ def test_a_deleted_pool_drains_everything() -> None:
     assert not found.create_slots
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_meetings_leave_their_pool_only_when_it_is_deleted(deleted: bool) -> None:
+    (move,) = plan([drained(people=1, age=300)], goal(0, deleted=deleted), NOW).move
+    assert move.anywhere is deleted
+
+
 class World:
     """A pool whose pods do as they are told, and whose meetings move as they are asked to."""
 

@@ -7,10 +7,19 @@ from typing import Any
 import pytest
 from tests.support.coturn_pods import TURN, Exporter, put_secret
 from tests.support.kubernetes import Namespace
-from tests.support.operator import OperatorProcess, Pods, empty, seat, sfu_pool, until
+from tests.support.operator import (
+    OperatorProcess,
+    Pods,
+    empty,
+    operators_writes,
+    rests,
+    seat,
+    sfu_pool,
+    until,
+)
 
 from kcs_contracts.ids import MeetingId, NodeName
-from kcs_contracts.labels import FINALIZER
+from kcs_contracts.labels import FINALIZER, POOL
 from kcs_contracts.placement import NoCapacity, Placement
 from kcs_operator.cluster import Cluster
 from kcs_operator.errors import NotFound
@@ -241,9 +250,15 @@ async def test_a_paused_pool_is_left_alone(
     namespace: Namespace, api: Cluster, operator: OperatorProcess, pods: Pods
 ) -> None:
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, paused=True))
-    await asyncio.sleep(3)
-    assert not pods.of("pool")
-    assert condition(await status(api), "Progressing") == ("False", "Paused")
+
+    async def said() -> bool:
+        found = await status(api)
+        return "conditions" in found and condition(found, "Progressing") == ("False", "Paused")
+
+    await until(said, "the pool is paused")
+    namespace.apply(sfu_pool("other", replicas={"min": 1, "max": 3}))
+    await ready(api, 1, "other")
+    assert await api.list("pods", f"{POOL}=pool") == []
     namespace.apply(sfu_pool(replicas={"min": 1, "max": 3}, paused=False))
     await ready(api, 1)
 
@@ -305,23 +320,14 @@ async def test_a_restart_writes_nothing(
     await first.leads()
     namespace.apply(sfu_pool(replicas={"min": 2, "max": 3}))
     await ready(api, 2)
-    await asyncio.sleep(3)
+    await rests(namespace)
     assert first.stop() == 0
-    await asyncio.sleep(1)
-    before = len(_ours(namespace))
+    await asyncio.sleep(1)  # the audit log is a little late
+    before = operators_writes(namespace)
     second = new_operator()
     await second.leads()
     await asyncio.sleep(4)
-    assert _ours(namespace)[before:] == []
-
-
-def _ours(namespace: Namespace) -> list[str]:
-    """Writes of the operator, but for the Lease that it holds; ours are not those of `Pods`."""
-    return [
-        f"{each.verb} {each.resource} {each.name}"
-        for each in namespace.writes()
-        if each.resource not in ("leases", "pods/status") and each.agent.startswith("OpenAPI")
-    ]
+    assert operators_writes(namespace)[len(before) :] == []
 
 
 @pytest.mark.parametrize("kill", [True, False])

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from kcs_contracts.labels import Role
 from kcs_contracts.placement import Placement
-from kcs_contracts.resources.v1alpha1 import Drain, PodState, Turn, Update
+from kcs_contracts.resources.v1alpha1 import Drain, PodState, SFUPoolSpec, Turn, Update
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.decisions.observed import ObservedPod
 from kcs_operator.decisions.pods import TEMPLATE_CHANGED, Goal, plan
@@ -32,6 +32,7 @@ from kcs_operator.turn_metrics import TurnMetrics
 
 NOW = 1_000_000.0
 SETTLED_S = settled_s(300)
+SPEC = SFUPoolSpec(region="eu")
 OLD, NEW, NEXT = "an-old-secret-of-20", "a-new-secret-of-20!", "the-next-secret-of20"
 TURN: dict[str, Any] = {"replicas": {"min": 1, "max": 3}, "targetAllocations": 10}
 NO_PORTS = (
@@ -72,7 +73,7 @@ def body(phase: str = "Running", message: str = "", **ports: int) -> dict[str, A
 
 
 def observed(found: ObservedPod, loads: Loads | None = None, **more: Any) -> TurnPod:
-    return observe_turn(found, body(**more), loads or Loads(), (), "", NOW)
+    return observe_turn(found, body(**more), loads or Loads(), (), SPEC, NOW)
 
 
 def leaves(found: TurnPod, age: float, deadline: str = "1h") -> bool:
@@ -101,8 +102,8 @@ def test_a_pod_that_said_it_is_empty_counts_as_such_for_a_moment_only() -> None:
     loads.add({"a": TurnLoad(0, 0)}, [found], NOW)
     assert leaves(observed(found, loads), SETTLED_S + 100)
     loads.add({}, [found], NOW + 20)
-    assert not observe_turn(found, body(), loads, (), "", NOW + 29).occupied
-    assert observe_turn(found, body(), loads, (), "", NOW + 31).occupied
+    assert not observe_turn(found, body(), loads, (), SPEC, NOW + 29).occupied
+    assert observe_turn(found, body(), loads, (), SPEC, NOW + 31).occupied
 
 
 def test_a_pod_that_never_ran_is_empty() -> None:
@@ -118,7 +119,7 @@ def test_a_pod_that_never_ran_is_empty() -> None:
 def test_a_pod_between_two_starts_is_empty(state: dict[str, Any], occupied: bool) -> None:
     crashes = body()
     crashes["status"]["containerStatuses"] = [{"state": state, "restartCount": 3}]
-    found = observe_turn(seen("a", ready=False), crashes, Loads(), (), "", NOW)
+    found = observe_turn(seen("a", ready=False), crashes, Loads(), (), SPEC, NOW)
     assert found.occupied == occupied
 
 
@@ -142,12 +143,28 @@ def test_a_silent_pod_keeps_what_it_said_for_the_number_of_pods() -> None:
 
 def test_a_pods_server_has_its_own_ports() -> None:
     found = observe_turn(
-        seen("a"), body(**{"turn-udp": 3479, "turn-tls": 5349}), Loads(), (), "eu", NOW
+        seen("a"), body(**{"turn-udp": 3479, "turn-tls": 5349}), Loads(), (), SPEC, NOW
     )
     assert found.server == TurnServer(
         host="10.10.0.1", region="eu", udp_port=3479, tcp_port=None, tls_port=5349
     )
     assert found.marked, "it is not on the list"
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        (None, None),
+        ("turn.example.org", "turn.example.org"),
+        ("*.turn.example.org", "10-10-0-1.turn.example.org"),
+    ],
+)
+def test_over_tls_a_pod_has_a_name_of_its_certificate(host: str | None, told: str | None) -> None:
+    tls = {"secretName": "turn-tls", "host": host}
+    spec = SFUPoolSpec.model_validate({"turn": {**TURN, "tls": tls}})
+    found = observe_turn(seen("a"), body(**{"turn-tls": 5349}), Loads(), (), spec, NOW)
+    assert found.server is not None
+    assert (found.server.host, found.server.tls_host) == ("10.10.0.1", told)
 
 
 @pytest.mark.parametrize("address", ["", "2001:db8::1", "a b"])
@@ -293,11 +310,22 @@ def test_the_number_of_coturn_pods(allocations: int, mbps: float, pods: int) -> 
 
 
 def test_egress_is_the_growth_of_the_counters_and_a_restart_is_no_flood() -> None:
-    egress = Egress()
-    assert egress.add([("a", TurnLoad(0, 0))], 0) == 0
-    assert egress.add([("a", TurnLoad(0, 1_250_000))], 1) == 10
-    assert egress.add([("a", TurnLoad(0, 100)), ("b", TurnLoad(0, 10**9))], 2) == 10
-    assert egress.add([("b", TurnLoad(0, 10**9))], 3) == 0
+    egress, (a, b) = Egress(), (pod("a"), pod("b"))
+    assert egress.add({"a": TurnLoad(0, 0)}, [a], 0) == 0
+    assert egress.add({"a": TurnLoad(0, 1_250_000)}, [a], 1) == 10
+    assert egress.add({"a": TurnLoad(0, 100), "b": TurnLoad(0, 10**9)}, [a, b], 2) == 10
+    assert egress.add({"b": TurnLoad(0, 10**9)}, [b], 3) == 0
+
+
+def test_a_pod_that_is_silent_for_a_while_keeps_its_rate_and_sent_it_meanwhile() -> None:
+    egress, pods = Egress(), [pod("a"), pod("b")]
+    for second in range(10):
+        heard = {"b": TurnLoad(0, second * 1_250_000)}
+        if second < 2 or second > 7:
+            heard["a"] = TurnLoad(0, second * 1_250_000)
+        found = egress.add(heard, pods, second)
+        assert found == (20 if second else 0)
+    assert egress.add({}, pods[:1], 10) == 10, "the other one is gone"
 
 
 SAID = 'kcs_turn_allocations{pool="p"} 3\nkcs_turn_egress_bytes_total{side="client"} 40\n'

@@ -109,6 +109,54 @@ async def test_people_are_relayed_to_the_sfu_pods_of_other_pools_too(
     await until(both, "coturn relays to the addresses that browsers are told by either pool")
 
 
+async def test_a_pool_that_relays_people_goes_when_the_last_one_has_gone(
+    namespace: Namespace,
+    api: Cluster,
+    new_operator: Callable[..., OperatorProcess],
+    pods: Pods,
+    placement: Placement,
+    exporters: list[Exporter],
+) -> None:
+    """Nobody is in a meeting of it: they are in other pools' meetings."""
+    pods.addresses = [each.host for each in exporters]
+    put_secret(namespace, OLD)
+    await new_operator(KCS_PODS__TURN_CREDENTIAL_SECONDS="10").leads()
+    namespace.apply(sfu_pool(replicas={"min": 1, "max": 1}, turn=TURN))
+
+    async def one() -> bool:
+        return len(await issued(placement)) == 1
+
+    await until(one, "a coturn pod is issued")
+    (host,) = await issued(placement)
+    (busy,) = [each for each in exporters if each.host == pods.turn_host(host)]
+    busy.allocations = 3
+
+    async def held() -> bool:
+        return bool((await api.get("sfupools", "pool"))["metadata"].get("finalizers"))
+
+    await until(held, "the pool is held for those whom it relays")
+    namespace.kubectl("delete", "sfup", "pool", "--wait=false")
+
+    async def left() -> bool:
+        return not await issued(placement)
+
+    await until(left, "nobody new is sent there")
+    await until(lambda: sfu_pods_are_gone(api), "nobody was on the SFU pod")
+    (relay,) = await turn_pods(api)
+    assert "deletionTimestamp" not in relay["metadata"]
+    assert await held()
+    busy.allocations = 0
+
+    async def gone() -> bool:
+        return not await api.list("sfupools") and not await turn_pods(api)
+
+    await until(gone, "the pool has gone with its last pod", 90)
+
+
+async def sfu_pods_are_gone(api: Cluster) -> bool:
+    return not await api.list("pods", "meetings.kcs.dev/role=sfu")
+
+
 @pytest.mark.parametrize("paused", [False, True])
 async def test_coturn_pods_stay_and_follow_the_sfu_pods_as_they_come_and_go(
     paused: bool,

@@ -13,6 +13,7 @@ from tests.support.coturn_pods import (
     put_secret,
     secrets_of,
     turn_config,
+    turn_pods,
 )
 from tests.support.kubernetes import Namespace
 from tests.support.operator import OperatorProcess, Pods, sfu_pool, until
@@ -52,6 +53,42 @@ async def test_a_missing_secret_is_said_in_the_conditions_and_mended(
         return len(await issued(placement)) == 1
 
     await until(one, "a coturn pod is issued", 90)
+
+
+async def test_with_a_secret_that_cannot_be_read_what_is_gone_leaves_the_list_all_the_same(
+    namespace: Namespace,
+    api: Cluster,
+    operator: OperatorProcess,
+    pods: Pods,
+    placement: Placement,
+    exporters: list[Exporter],
+) -> None:
+    pods.addresses = [each.host for each in exporters]
+    put_secret(namespace, OLD)
+    namespace.apply(sfu_pool(replicas={"min": 2, "max": 2}, turn={**TURN, "replicas": {"min": 2}}))
+
+    async def two() -> bool:
+        return len(await issued(placement)) == 2
+
+    await until(two, "two coturn pods are issued")
+    put_secret(namespace, "short")
+
+    async def said() -> bool:
+        found = (await api.get("sfupools", "pool")).get("status", {})
+        texts = [each["message"] for each in found.get("conditions", ())]
+        return any("must be a JSON list" in text for text in texts)
+
+    await until(said, "the condition says what is wrong with it", 60)
+    assert len(await turn_pods(api)) == 2, "what runs goes on"
+    (gone, _) = await turn_pods(api)
+    namespace.kubectl("delete", "pod", gone["metadata"]["name"], "--wait=false")
+
+    async def one() -> bool:
+        return len(await issued(placement)) == 1
+
+    await until(one, "browsers are not sent to the one that is gone")
+    put_secret(namespace, OLD)
+    await until(two, "another one is made", 60)
 
 
 async def test_a_secret_that_is_over_is_replaced_and_both_are_valid_meanwhile(

@@ -1,6 +1,7 @@
 """A notification is read the same whether one like it was read before or not."""
 
 import contextlib
+import struct
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from kcs_sfu.mediasoup.fbs.AudioLevelObserver.VolumesNotification import Volumes
 from kcs_sfu.mediasoup.fbs.Consumer.ConsumerScore import ConsumerScoreT
 from kcs_sfu.mediasoup.fbs.Consumer.ScoreNotification import ScoreNotificationT
 from kcs_sfu.mediasoup.fbs.Notification.Body import Body
-from kcs_sfu.mediasoup.flat import READ_ERRORS, follow, slots, u32
+from kcs_sfu.mediasoup.flat import follow, slots, u32
 from kcs_sfu.mediasoup.notifications import Notification, NotificationReader
 from kcs_sfu.mediasoup.parse import plain
 
@@ -96,5 +97,5 @@ def test_damaged_notifications_are_read_or_refused_but_never_worse(data: st.Data
         read(reader, bytes(frame))
     for _ in range(data.draw(st.integers(1, 4))):
         frame[data.draw(st.integers(4, len(frame) - 1))] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(READ_ERRORS):
+    with contextlib.suppress(struct.error, IndexError, KeyError, ValueError):
         read(reader, bytes(frame))

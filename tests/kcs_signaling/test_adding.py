@@ -9,7 +9,7 @@ from tests.kcs_signaling.conftest import MakeClient
 from tests.kcs_signaling.rest.smtp import REFUSED, smtp_server
 from tests.kcs_signaling.test_room_survival import OwnSignaling
 from tests.support.fake_node import FakeNode
-from tests.support.seats import connected, join, named, refused_join, seated
+from tests.support.seats import WAITING, connected, join, named, refused_join, seated
 from tests.support.signaling import Signaling
 
 from kcs_contracts.rooms import Role
@@ -65,13 +65,30 @@ async def test_a_co_host_cannot_keep_the_host_out_who_is_on_the_way_back_from_a_
     assert await refused_join(cora, meeting) == "ACCESS_DENIED"
 
 
+@pytest.mark.parametrize("namespace", BOTH)
+async def test_whoever_waits_in_a_locked_meeting_and_is_added_comes_in(
+    signaling: Signaling, node: FakeNode, clients: MakeClient, namespace: str
+) -> None:
+    meeting = await signaling.create_meeting("hal", settings={"require_host_approval": True})
+    hal = await seated(signaling, clients, meeting, "hal")
+    wes = await seated(signaling, clients, meeting, "wes", namespace=namespace)
+    await wes.hears(WAITING[namespace])
+    await hal.get("room:lock", {"meeting_id": meeting, "locked": True})
+
+    await hal.get("participant:add", {"meeting_id": meeting, "user_ids": ["wes"]})
+
+    joined = "participant-joined" if namespace == "/" else "room:joined"
+    await wes.hears(joined)
+    assert (await hal.hears("participant:joined"))["user_id"] == "wes"
+
+
 def mail_settings(port: int) -> dict[str, str]:
     return {
         "KCS_MAIL__HOST": "127.0.0.1",
         "KCS_MAIL__PORT": str(port),
         "KCS_MAIL__SECURITY": "none",
         "KCS_MAIL__SENDER": "meetings@example.org",
-        "KCS_MAIL__TIMEOUT_SECONDS": "5",
+        "KCS_MAIL__TIMEOUT_SECONDS": "20",
     }
 
 
@@ -121,7 +138,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_commands_and_links_work_at_o
         added = await hal.get("participant:add", {"meeting_id": meeting, "emails": emails})
         await hal.get("hand:raise", {"meeting_id": meeting})
 
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8
         told = [(each["sent"], each["mail"]) for each in added["invitations"]]
         assert told == [(False, "sending")] * 30
         token = added["invitations"][0]["join_url"].partition("#token=")[2]
@@ -130,7 +147,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_commands_and_links_work_at_o
         assert await invitations(server, meeting) == dict.fromkeys(emails, False)
         stopping = time.monotonic()
         await server.stop()  # mails on their way are given up
-        assert time.monotonic() - stopping < 8
+        assert time.monotonic() - stopping < 15
         opened.set()
 
 
@@ -140,7 +157,7 @@ async def test_a_mail_that_goes_out_later_is_on_record(
     async with smtp_server() as mailbox:
 
         async def late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(4)  # an answer waits for 2 s
             there, back = await asyncio.open_connection("127.0.0.1", mailbox.port)
             await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
 
@@ -154,7 +171,7 @@ async def test_a_mail_that_goes_out_later_is_on_record(
             added = await hal.get("participant:add", {"meeting_id": meeting, "emails": emails})
 
             assert added["invitations"][0]["mail"] == "sending"
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 20
             while await invitations(server, meeting) != {"amy@example.org": True}:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.1)

@@ -13,7 +13,7 @@ from kcs_contracts.ids import UserId
 from kcs_contracts.rooms import Role
 from kcs_signaling.tokens import Tokens, User
 
-LIFE_S = 4.0
+LIFE_S = 7.0
 DIALECTS = pytest.mark.parametrize("namespace", ["/meeting", "/"])
 
 

@@ -27,18 +27,37 @@ def person(number: int, role: Role) -> Participant:
     )
 
 
-@given(st.lists(st.sampled_from(Role), max_size=40), st.integers(1, 12))
+ROLES = st.lists(st.sampled_from(Role), max_size=40)
+
+
+@given(ROLES, st.integers(1, 12))
 def test_shares_differ_by_one_at_most_and_leave_hosts_out(roles: list[Role], count: int) -> None:
     people = [person(number, role) for number, role in enumerate(roles)]
     rooms = [BreakoutRoom(id=MeetingId(f"m:{n}"), name=str(n)) for n in range(1, count + 1)]
 
-    dealt = deal(reversed(people), rooms)
+    dealt = deal(reversed(people), rooms, {})
 
     hosts = (Role.HOST, Role.CO_HOST)
     assert dealt.keys() == {each.id for each in people if each.role not in hosts}
     shares = [Counter(dealt.values())[room.id] for room in rooms]
     assert max(shares) - min(shares) <= 1
-    assert dealt == deal(people, rooms)
+    assert dealt == deal(people, rooms, {})
+
+
+@given(ROLES, st.lists(st.integers(1, 3), max_size=9))
+def test_who_is_inside_stays_and_the_others_even_the_rooms_out(
+    roles: list[Role], places: list[int]
+) -> None:
+    people = [person(number, role) for number, role in enumerate(roles)]
+    rooms = [BreakoutRoom(id=MeetingId(f"m:{n}"), name=str(n)) for n in (1, 2, 3)]
+    inside = {ParticipantId(f"in{i}"): MeetingId(f"m:{n}") for i, n in enumerate(places)}
+
+    dealt = deal(people, rooms, inside)
+
+    assert dealt.items() >= inside.items()
+    before, after = Counter(inside.values()), Counter(dealt.values())
+    filled = [after[each.id] for each in rooms if after[each.id] > before[each.id]]
+    assert max(filled, default=0) - 1 <= min(after[each.id] for each in rooms)
 
 
 async def test_a_host_makes_rooms_and_everybody_hears_of_them(
@@ -126,6 +145,28 @@ async def test_assigning_evenly_forgets_what_was_said_by_hand(
 
     by_user = {each["user_id"]: each["room_id"] for each in dealt["assignments"]}
     assert by_user == {"bob": one, "cy": two, "dee": one}
+
+
+async def test_who_is_in_a_room_stays_there_when_the_others_are_dealt(
+    call: Call, signaling: Signaling
+) -> None:
+    ann, bob = await call.enters(signaling, "ann"), await call.enters(signaling, "bob")
+    for user in ("cy", "dee"):
+        await call.enters(signaling, user)
+    red, green = await call.rooms(ann)
+    await call.assigns(ann, bob=red, cy=red)
+    await ann.get("breakout:open", call.named())
+    await bob.hears("breakout:go")
+    await go(bob, red)
+    await ann.hears("breakout:moved")
+
+    dealt = await ann.get("breakout:assign", call.named(evenly=True))
+
+    by_user = {each["user_id"]: each["room_id"] for each in dealt["assignments"]}
+    assert by_user == {"bob": red, "cy": green, "dee": red}
+    await ann.get("breakout:message", call.named(message="all set"))
+    await bob.hears("breakout:message")
+    assert heard(bob, "breakout:go") == []
 
 
 async def test_rooms_are_made_anew_once_they_are_closed_and_have_none_of_their_own(
@@ -238,4 +279,38 @@ async def test_whoever_comes_late_is_called_once(
     assert (await bob.hears("breakout:go"))["room_id"] == red
     assert (await cy.hears("breakout:go"))["roomId"] == green
     await call.told_all(bob, cy)
+    assert heard(bob, "breakout:go") == heard(cy, "breakout:go") == []
+
+
+async def test_whoever_belongs_in_the_main_meeting_again_is_called_back_once(
+    call: Call, signaling: Signaling, other_replica: Signaling
+) -> None:
+    ann, bob = await call.enters(signaling, "ann"), await call.enters(other_replica, "bob")
+    cy = await call.enters(signaling, "cy", "/")
+    visitor = await call.enters(other_replica, "eve", role=Role.CO_HOST)
+    red, _ = await call.rooms(ann)
+    await call.assigns(ann, bob=red, cy=red)
+    await ann.get("breakout:open", call.named())
+    for client in (bob, cy):
+        await client.hears("breakout:go")
+    await go(bob, red)
+    await go(visitor, red)
+    await cy.get("join-meeting", {"meetingId": red})
+
+    await call.assigns(ann, bob=None, cy=None)
+
+    called = await bob.hears("breakout:go")
+    assert signaling.tokens.verify(called.pop("token")).meeting_id == call.id
+    here = {"meeting_id": call.id, "room_id": call.id}
+    assert called == {**here, "name": "Main meeting", "closes_at": None}
+    in_camel = await cy.hears("breakout:go")
+    assert (in_camel["roomId"], in_camel["name"]) == (call.id, "Main meeting")
+    await call.assigns(ann, ann=red)
+    await ann.get("breakout:message", call.named(message="two are back"))
+    for client in (bob, visitor):
+        await client.hears("breakout:message")
+        assert heard(client, "breakout:go") == []
+    await go(bob, call.id)
+    await cy.get("join-meeting", {"meetingId": call.id})
+    await call.told_all(ann, bob, cy)
     assert heard(bob, "breakout:go") == heard(cy, "breakout:go") == []

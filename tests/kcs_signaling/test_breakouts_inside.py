@@ -1,11 +1,14 @@
 """Breakout rooms as people in them meet them: each is a meeting of its own beside the main one."""
 
+import pytest
 from tests.kcs_signaling.conftest import MakeClient
+from tests.kcs_signaling.test_dialect_meeting import sending
 from tests.support.call import Call, go, heard
 from tests.support.fake_node import FakeNode
 from tests.support.signaling import Signaling
 
 from kcs_contracts.ids import MeetingId
+from kcs_contracts.node_api import SetMuted
 from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 
@@ -243,3 +246,32 @@ async def test_a_host_removes_somebody_from_a_room_and_from_the_meeting(
     assert (await bob.hears("removed:from-meeting"))["meeting_id"] == room
     for place in (room, call.id):
         assert await bob.refused("room:join", {"meeting_id": place}) == "ACCESS_DENIED"
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["from the main meeting", "from the room"])
+async def test_a_role_and_a_mute_given_to_somebody_in_a_room_are_theirs_back_in_the_main_meeting(
+    call: Call, signaling: Signaling, other_replica: Signaling, node: FakeNode, follows: bool
+) -> None:
+    ann = await call.enters(signaling, "ann")
+    bob = await call.enters(other_replica, "bob", role=Role.CO_HOST)
+    (room,) = await call.rooms(ann, 1)
+    await go(bob, room)
+    await sending(bob, room)
+    if follows:
+        await go(ann, room)
+    at_bob = {"meeting_id": room if follows else call.id, "target_user_id": "bob"}
+
+    await ann.get("participant:mute", {**at_bob, "kind": "audio"})
+    await ann.get("participant:role:update", {**at_bob, "new_role": "guest"})
+
+    assert (await bob.hears("muted:by-host"))["kind"] == "audio"
+    assert (await bob.hears("participant:role:changed"))["new_role"] == "guest"
+    muted = [(meeting, op.kind) for meeting, op in node.calls if isinstance(op, SetMuted)]
+    assert muted == [(room, "audio")]
+    assert node.media(room, "bob").producers == {}
+
+    back = await go(bob, call.id)
+    assert back["your_role"] == "guest"
+    (me,) = [each for each in back["participants"] if each["user_id"] == "bob"]
+    assert me["audio_muted_by_host"] is True
+    assert await bob.refused("room:lock", call.named(locked=True)) == "ACCESS_DENIED"

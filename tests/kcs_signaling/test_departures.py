@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from tests.kcs_signaling.conftest import MakeClient
 from tests.kcs_signaling.test_dialect_meeting import sending
 from tests.support.fake_node import FakeNode
@@ -13,7 +14,6 @@ from tests.support.signaling import Client, Signaling
 
 from kcs_contracts import node_api as api
 from kcs_contracts.ids import MeetingId, ParticipantId
-from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 
 
@@ -26,13 +26,12 @@ class Trouble:
     """A node that fails to close people's media so often, or takes too long to."""
 
     def __init__(self, node: FakeNode):
-        self.fails, self.takes_s, self.asked = 0, 0.0, 0
+        self.fails, self.takes_s = 0, 0.0
         node.before = self._before
 
     def _before(self, op: api.Operation) -> Any:
         if not isinstance(op, api.CloseParticipant):
             return None
-        self.asked += 1
         if self.fails:
             self.fails -= 1
             return asyncio.sleep(self.takes_s) if self.takes_s else _breaks()
@@ -57,15 +56,15 @@ def has_media(node: FakeNode, meeting: str, who: str) -> bool:
     return ParticipantId(who) in media and bool(media[ParticipantId(who)].transports)
 
 
-async def until_closed(node: FakeNode, meeting: str, who: str, within_s: float) -> None:
-    deadline = time.monotonic() + within_s
+async def until_closed(node: FakeNode, meeting: str, who: str) -> None:
+    deadline = time.monotonic() + 10
     while has_media(node, meeting, who):
         assert time.monotonic() < deadline, "they still have their transports"
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("takes_s", [0.0, 4.0], ids=["fails", "hangs"])
-async def test_a_removal_closes_their_media_within_a_second_though_the_first_call_fails(
+@pytest.mark.parametrize("takes_s", [0.0, 30.0], ids=["fails", "hangs"])
+async def test_a_removal_closes_their_media_soon_though_the_first_call_fails_or_hangs(
     signaling: Signaling, node: FakeNode, trouble: Trouble, clients: MakeClient, takes_s: float
 ) -> None:
     meeting = await signaling.create_meeting("hal")
@@ -78,18 +77,12 @@ async def test_a_removal_closes_their_media_within_a_second_though_the_first_cal
     removal = asyncio.create_task(remove(hal, meeting, "eve"))
     await eve.hears("removed:from-meeting")
 
-    await until_closed(node, meeting, "eve", 1.0)
-    began = time.monotonic()
-    await removal  # a node that hangs holds no host up for long
-    assert time.monotonic() - began < 1.2
+    await until_closed(node, meeting, "eve")  # the first call hangs still
+    await removal  # it holds no host up for long, either
 
 
 async def test_a_node_is_asked_until_it_has_closed_it_and_then_no_more(
-    signaling: Signaling,
-    node: FakeNode,
-    trouble: Trouble,
-    clients: MakeClient,
-    placement: Placement,
+    redis: Redis, signaling: Signaling, node: FakeNode, trouble: Trouble, clients: MakeClient
 ) -> None:
     meeting = await signaling.create_meeting("hal")
     hal = await seated(signaling, clients, meeting, "hal")
@@ -98,12 +91,12 @@ async def test_a_node_is_asked_until_it_has_closed_it_and_then_no_more(
     trouble.fails = 3
 
     await remove(hal, meeting, "eve")
-    await until_closed(node, meeting, "eve", 4.0)
+    await until_closed(node, meeting, "eve")
 
-    assert trouble.asked == 4
-    await asyncio.sleep(0.6)
-    assert trouble.asked == 4
-    assert await placement.take_gone() == []
+    assert trouble.fails == 0
+    async with asyncio.timeout(10):  # nobody asks about whom placement has no note of
+        while await redis.exists("kcs:gone", f"kcs:gone:{meeting}"):
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("how", ["leaves", "vanishes"])
@@ -122,21 +115,41 @@ async def test_whoever_leaves_or_does_not_come_back_keeps_no_media_either(
         await eve.close()
 
     await hal.hears("participant:left", timeout_s=8)
-    await until_closed(node, meeting, "eve", 1.0)
+    await until_closed(node, meeting, "eve")
 
 
 async def test_whoever_is_back_before_the_node_answers_keeps_what_they_have_now(
-    signaling: Signaling, node: FakeNode, trouble: Trouble, clients: MakeClient
+    redis: Redis, signaling: Signaling, node: FakeNode, clients: MakeClient
 ) -> None:
-    meeting = await signaling.create_meeting("hal")
+    meeting, other = [await signaling.create_meeting("hal") for _ in range(2)]
     await seated(signaling, clients, meeting, "hal")
     eve = await seated(signaling, clients, meeting, "eve", Role.PRESENTER)
-    trouble.fails = 1
+    zoe = await seated(signaling, clients, other, "zoe", Role.PRESENTER)
+    await sending(zoe, other)
+    failed: set[ParticipantId] = set()
+
+    async def busy(op: api.Operation) -> None:
+        if isinstance(op, api.CloseParticipant) and op.participant_id not in failed:
+            failed.add(op.participant_id)
+            if op.participant_id == "eve":  # asked about again when the test says so
+                await redis.zadd("kcs:gone", {meeting: 1e15}, xx=True)
+            await _breaks()
+
+    node.before = busy
     await leave(eve, meeting)
     again = await seated(signaling, clients, meeting, "eve", Role.PRESENTER)
     await sending(again, meeting)
+    asked = asked_about(node, "eve")
+    await redis.zadd("kcs:gone", {meeting: 0}, xx=True)
 
-    await asyncio.sleep(1.0)
+    await leave(zoe, other)  # who is due later than eve would be
+    await until_closed(node, other, "zoe")
 
-    assert trouble.asked == 1
+    assert failed == {"eve", "zoe"}
+    assert asked_about(node, "eve") == asked
     assert has_media(node, meeting, "eve")
+
+
+def asked_about(node: FakeNode, who: str) -> int:
+    """How often the node was asked to close their media."""
+    return sum(op.participant_id == who for op in node.asked(api.CloseParticipant))

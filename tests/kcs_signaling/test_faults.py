@@ -10,7 +10,7 @@ from tests.kcs_signaling.conftest import MakeClient
 from tests.kcs_signaling.test_dialect_meeting import sending
 from tests.kcs_signaling.test_room_survival import OwnSignaling, keys_of
 from tests.support.fake_node import FakeNode
-from tests.support.own_redis import OwnRedis
+from tests.support.own_redis import OwnRedis, come_back
 from tests.support.signaling import Client, Signaling
 
 from kcs_contracts.ids import MeetingId
@@ -134,9 +134,8 @@ async def test_what_was_acknowledged_outlives_a_redis_that_forgets_all(
 
         own_redis.stop()
         own_redis.start()
-        await asyncio.sleep(9)
 
-        state = await own_placement.snapshot(MeetingId(meeting))
+        state = await come_back(own_placement, meeting, {"ann", "bob"}, frozenset({"cy"}))
         (me,) = (each for each in state.participants if each.id == "bob")
         assert (me.role, me.audio_muted) == (Role.CO_HOST, True)
         assert me.hand_raised_at_ms is not None

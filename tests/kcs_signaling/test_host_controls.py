@@ -15,7 +15,7 @@ from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import MediaKind, Participant, Producer, Role, Source
 
 BOTH = ("/meeting", "/")
-KEEP_MUTED = {"allow_unmute_self": False}
+KEEP_MUTED = {"allow_unmute_self": False, "default_role": "attendee"}
 each_kind = pytest.mark.parametrize("kind", ["audio", "video"])
 
 
@@ -173,6 +173,20 @@ async def test_who_may_unmute_themselves_does_so_by_toggling(
         "participant:updated", lambda p: not p["updates"]["audio_muted_by_host"]
     )
     assert updated["user_id"] == "pia"
+
+
+async def test_a_presenter_unmutes_themselves_whatever_the_setting(
+    signaling: Signaling, node: FakeNode, clients: MakeClient
+) -> None:
+    meeting = await signaling.create_meeting("hal", settings=KEEP_MUTED)
+    hal = await seated(signaling, clients, meeting, "hal")
+    pia = await seated(signaling, clients, meeting, "pia", Role.PRESENTER)
+    await mute(hal, meeting, "pia")
+    assert (await pia.hears("muted:by-host"))["may_unmute"] is True
+
+    assert (await toggled(pia, meeting, "audio", True))["ok"]
+
+    assert muted_at(node)[-1] == ("pia", "audio", False)
 
 
 async def test_who_may_unmute_themselves_does_so_by_sending_anew(
@@ -379,6 +393,33 @@ async def test_who_loses_a_role_sends_no_longer_what_the_new_one_may_not(
     for _ in sent:
         told = await hal.hears("participant:media:updated", lambda p: not p["enabled"])
         assert told["user_id"] == "pia"
+
+
+@pytest.mark.parametrize(("kind", "role"), [("audio", Role.GUEST), ("screen", Role.ATTENDEE)])
+async def test_who_loses_a_role_while_a_stream_is_being_opened_does_not_send_it(
+    replicas: tuple[Signaling, Signaling],
+    node: FakeNode,
+    clients: MakeClient,
+    placement: Placement,
+    kind: str,
+    role: Role,
+) -> None:
+    meeting = await replicas[0].create_meeting("hal")
+    hal = await seated(replicas[0], clients, meeting, "hal")
+    pia = await seated(replicas[1], clients, meeting, "pia")
+    made = await pia.get("transport:create", {"meeting_id": meeting, "direction": "send"})
+
+    async def demote_first() -> None:
+        node.before = lambda op: None
+        assert (await change(hal, meeting, "pia", role))["ok"]
+
+    node.before = lambda op: demote_first() if isinstance(op, api.Produce) else None
+    stream = {"transport_id": made["transport_id"], "kind": kind, "rtp_parameters": {}}
+    assert await pia.refused("produce", stream) == "ACCESS_DENIED"
+
+    pia_now, sent = await person(placement, meeting, "pia")
+    assert (pia_now.audio_enabled, pia_now.screen_sharing, sent) == (False, False, None)
+    assert node.media(meeting, "pia").producers == {}
 
 
 async def test_a_screen_that_was_begun_as_presenter_is_not_shared_as_attendee(

@@ -20,11 +20,12 @@ async def signaling(replicas: tuple[Signaling, Signaling]) -> Signaling:
     return replicas[0]
 
 
-async def becomes(client: Client, user: str, role: Role) -> None:
+async def becomes(client: Client, user: str, role: Role, timeout_s: float = 5) -> None:
     """Waits until the client hears of it."""
     in_client = client.namespace == "/"
     who, new = ("userId", "newRole") if in_client else ("user_id", "new_role")
-    await client.hears("participant:role:changed", lambda p: (p[who], p[new]) == (user, role))
+    wanted = user, role
+    await client.hears("participant:role:changed", lambda p: (p[who], p[new]) == wanted, timeout_s)
 
 
 class Meeting:
@@ -35,9 +36,14 @@ class Meeting:
         self._clients, self._placement = clients, placement
 
     async def enters(
-        self, user: str, role: Role | None = None, namespace: str = "/meeting"
+        self,
+        user: str,
+        role: Role | None = None,
+        namespace: str = "/meeting",
+        server: Signaling | None = None,
     ) -> Client:
-        return await seated(self._server, self._clients, self.id, user, role, namespace)
+        server = server or self._server
+        return await seated(server, self._clients, self.id, user, role, namespace)
 
     async def leaves(self, client: Client) -> None:
         await leave(client, self.id)
@@ -206,9 +212,13 @@ async def test_the_resume_token_of_a_stand_in_makes_nobody_host(
 
 
 async def test_a_stand_in_who_lost_the_socket_is_still_host_when_they_resume(
-    meeting: Meeting, hal: Client, signaling: Signaling, clients: MakeClient
+    meeting: Meeting,
+    hal: Client,
+    signaling: Signaling,
+    shared_signaling: Signaling,
+    clients: MakeClient,
 ) -> None:
-    sam = await meeting.enters("sam", Role.CO_HOST)
+    sam = await meeting.enters("sam", Role.CO_HOST, server=shared_signaling)  # which waits for them
     await meeting.leaves(hal)
     await becomes(sam, "sam", Role.HOST)
     await sam.close()
@@ -220,8 +230,9 @@ async def test_a_stand_in_who_lost_the_socket_is_still_host_when_they_resume(
 
 
 async def test_a_host_whose_socket_is_lost_stays_host_until_their_presence_is_over(
-    meeting: Meeting, hal: Client
+    meeting: Meeting, shared_signaling: Signaling
 ) -> None:
+    hal = await meeting.enters("hal", server=shared_signaling)  # which waits longer for them
     cora = await meeting.enters("cora", Role.CO_HOST)
     await hal.close()
     back = await meeting.enters("hal")
@@ -229,7 +240,7 @@ async def test_a_host_whose_socket_is_lost_stays_host_until_their_presence_is_ov
     began = time.monotonic()
     await back.close()
 
-    await becomes(cora, "cora", Role.HOST)
+    await becomes(cora, "cora", Role.HOST, timeout_s=10)
 
     assert time.monotonic() - began > 1.9
     left = await cora.hears("participant:left")

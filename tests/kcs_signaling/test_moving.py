@@ -1,6 +1,5 @@
 """Meetings that move to another node while people are in them: two homes for a while."""
 
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.support.signaling import Client, Signaling
 from kcs_contracts import node_api as api
 from kcs_contracts.ids import Epoch, MeetingId
 from kcs_contracts.placement import Placement
+from kcs_contracts.placement.moving import MOVE_MS
 from kcs_contracts.rooms import Source
 
 
@@ -105,12 +105,10 @@ async def test_the_guides_client_is_not_waited_for_and_begins_anew_with_all_that
     epoch = await moves(call, placement)
     await ann.hears("media:migrate")
     new = await sending(ann, call, epoch=epoch)
-    began = time.monotonic()
     await crosses(ann, call, epoch)
 
-    reset = await gus.hears("media:reset")
+    reset = await gus.hears("media:reset", timeout_s=MOVE_MS / 1000 - 2)
 
-    assert time.monotonic() - began < 3
     assert reset == {"meetingId": call.id, "reason": "moved"}
     assert [name for name, _ in gus.heard if "migrat" in name] == []
     await gus.get("create-transport", {"meetingId": call.id, "direction": "recv"})
@@ -124,12 +122,12 @@ async def test_whoever_did_not_cross_in_time_is_reset_and_told_what_is_there(
     bob = await call.enters(signaling, "bob")
     old = await sending(bob, call)
     await other()
-    epoch = await moves(call, placement, move_ms=1500, more_ms=0)
+    epoch = await moves(call, placement, move_ms=4000, more_ms=0)
     await ann.hears("media:migrate")
     new = await sending(ann, call, epoch=epoch)
     await crosses(ann, call, epoch)
 
-    reset = await bob.hears("media:reset")
+    reset = await bob.hears("media:reset", timeout_s=12)
 
     assert (reset["epoch"], reset["reason"]) == (epoch, "moved")
     assert (await bob.hears("new-producer"))["producer_id"] == new

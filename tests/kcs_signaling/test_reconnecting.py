@@ -17,6 +17,9 @@ from kcs_contracts.placement import Placement
 from kcs_contracts.rooms import Role
 from kcs_signaling.tokens import Tokens, User
 
+SOON_S = 8
+"""A token ends so soon: time to connect and join with it, also where all is slow."""
+
 
 def names(client: Client, *wanted: str) -> list[str]:
     """Of the events that were heard, those of these names, in their order."""
@@ -225,9 +228,9 @@ async def test_a_token_that_ended_is_refreshed_without_leaving(
     ann = await call.enters(signaling, "ann")
     (room,) = await call.rooms(ann, 1, choose=True)
     await ann.get("breakout:open", call.named())
-    bob = await clients(signaling, "/meeting", "bob", token=access_for(signaling, "bob", 3))
+    bob = await clients(signaling, "/meeting", "bob", token=access_for(signaling, "bob", SOON_S))
     await bob.get("room:join", call.named())
-    await asyncio.sleep(3.1)
+    await asyncio.sleep(SOON_S + 0.1)
 
     # who is in stays in; coming in anywhere needs a token that is good
     await bob.get("hand:raise", call.named())
@@ -253,9 +256,9 @@ async def test_a_resume_token_outlives_the_access_token(
     call: Call, signaling: Signaling, other_replica: Signaling, clients: MakeClient
 ) -> None:
     ann = await call.enters(signaling, "ann")
-    bob = await clients(signaling, "/meeting", "bob", token=access_for(signaling, "bob", 3))
+    bob = await clients(signaling, "/meeting", "bob", token=access_for(signaling, "bob", SOON_S))
     joined = await bob.get("room:join", call.named())
-    await asyncio.sleep(3.1)
+    await asyncio.sleep(SOON_S + 0.1)
     await bob.close()
 
     again = await clients(other_replica, "/meeting", "bob", token=joined["resume_token"])

@@ -399,7 +399,7 @@ def test_who_is_where_is_for_hosts_alone(room: Room) -> None:
 def test_whoever_is_muted_hears_why_and_whether_they_may_undo_it(room: Room) -> None:
     for allowed in (True, False):
         happens(room, room_changed("settings", RoomSettings(allow_unmute_self=allowed)))
-        for name, may in (("ann", allowed), ("cora", True)):
+        for name, may in (("ann", allowed), ("pete", True), ("cora", True)):
             mute = changed("audio_muted", name, by="hanna", audio_muted=True, role=ROLES[name])
             mute = mute.model_copy(update={"note": "noisy"})
             (told,) = [t for t, _ in happens(room, mute) if t.name == "muted:by-host"]

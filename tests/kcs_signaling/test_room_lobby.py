@@ -46,7 +46,7 @@ class Lobby:
         return ann
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not done():
                 await asyncio.sleep(0.005)
 

@@ -12,11 +12,12 @@ from kcs_contracts.events import DomainEvent, MediaToggled
 from kcs_contracts.ids import BootId, MeetingId, NodeName, new_meeting_id
 from kcs_contracts.placement import NodeLease, Placement, connect
 from kcs_contracts.rooms import MediaKind, Role, RoomSnapshot
+from kcs_signaling.metrics import BUS_EVENTS
 from kcs_signaling.rooms.peer import Peer, Room, Seat
 from kcs_signaling.service import follower
 from kcs_signaling.service.registry import RoomRegistry
 
-WAITING = 50
+WAITING = 10
 
 
 class LatePlacement(Placement):
@@ -90,13 +91,17 @@ async def test_events_that_wait_for_a_late_snapshot_are_bounded_and_none_is_lost
         late.read.clear()
         registry._on_gap(meeting)
         await late.read.wait()
+        heard = BUS_EVENTS._value.get() + 3 * WAITING + 1
         for number in range(3 * WAITING):
             await toggle("audio", number % 2 == 0)
         await toggle("video", True)
+        async with asyncio.timeout(20):
+            while BUS_EVENTS._value.get() < heard:
+                await asyncio.sleep(0.01)
         before = len(listener.toggles)
         late.arrive.set()
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not seat.room.state.participants[ann.id].video_enabled:
                 await asyncio.sleep(0.01)
         assert before == 0
@@ -104,6 +109,6 @@ async def test_events_that_wait_for_a_late_snapshot_are_bounded_and_none_is_lost
         assert len(listener.toggles) == WAITING + 1, "what was kept, and the difference"
         assert listener.toggles[-1].kind == "video"
         await toggle("video", False)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while listener.toggles[-1].enabled:
                 await asyncio.sleep(0.01)

@@ -168,7 +168,7 @@ TALKS = SEES | {
 MAY = {
     Role.GUEST: SEES,
     Role.ATTENDEE: TALKS,
-    Role.PRESENTER: TALKS | {Action.SHARE_SCREEN},
+    Role.PRESENTER: TALKS | {Action.SHARE_SCREEN, Action.UNMUTE_SELF},
     Role.CO_HOST: set(Action) - {Action.END},
     Role.HOST: set(Action),
 }

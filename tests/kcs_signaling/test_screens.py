@@ -231,7 +231,7 @@ async def test_a_sharer_whose_socket_is_lost_keeps_the_place_until_they_are_gone
     await pia.close()
     assert await refused_start(zoe, meeting) == "SCREEN_SHARE_TAKEN"
 
-    await zoe.hears("participant:left", timeout_s=8)
+    await zoe.hears("participant:left", timeout_s=20)
 
     await start(zoe, meeting)
 

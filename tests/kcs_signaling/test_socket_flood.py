@@ -42,7 +42,9 @@ class Eve:
     async def __aenter__(self) -> "Eve":
         pipe, root = asyncio.subprocess.PIPE, Path(__file__).parents[2]
         self._process = await asyncio.create_subprocess_exec(*self._argv, stdout=pipe, cwd=root)
-        await asyncio.sleep(1)  # until she is at it
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            assert await self._process.stdout.readline() == b"at it\n"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -161,16 +161,16 @@ async def test_a_malformed_packet_closes_that_socket_alone(
 async def test_a_socket_without_a_namespace_is_closed_after_2_s(
     signaling: Signaling, raw: OpenRaw
 ) -> None:
+    began = time.monotonic()
     silent = await raw(signaling.url)
     lost = await raw(signaling.url)
-    began = time.monotonic()
 
     await lost.ws.send_str("40/elsewhere,")
     assert "Invalid namespace" in await lost.text()
 
     assert await silent.rest(4) == []
+    assert time.monotonic() - began > 1.7
     assert await lost.rest(4) == []
-    assert 1.7 < time.monotonic() - began < 3
 
 
 async def test_a_socket_that_leaves_its_namespace_is_closed_after_2_s(
@@ -182,11 +182,11 @@ async def test_a_socket_that_leaves_its_namespace_is_closed_after_2_s(
     await ann.ws.send_str('42/meeting,1["x"]')
     assert "UNKNOWN_EVENT" in await ann.text()
 
+    began = time.monotonic()
     await ann.ws.send_str("41/meeting,")
 
-    began = time.monotonic()
     assert await ann.rest(4) == []
-    assert 1.7 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 1.7
 
 
 async def test_bad_tokens_do_not_let_in(signaling: Signaling, raw: OpenRaw) -> None:
@@ -414,7 +414,7 @@ async def test_a_polling_session_that_is_never_used_is_forgotten(signaling: Sign
     async with aiohttp.ClientSession() as session:
         async with session.get(base) as answer:
             sid = json.loads((await answer.text())[1:])["sid"]
-        await asyncio.sleep(2.3)
+        await asyncio.sleep(4)
         async with session.get(f"{base}&sid={sid}") as answer:
             assert answer.status == 400
 

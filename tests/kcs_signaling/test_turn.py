@@ -108,6 +108,16 @@ def test_a_user_gets_stun_and_turn_over_udp_tcp_and_tls_signed_by_the_first_secr
     ]
 
 
+def test_over_tls_a_server_is_called_by_its_certificates_name() -> None:
+    server = {"host": "192.0.2.7", "tls_port": 443, "tls_host": "turn.example.org"}
+    (_, turn) = Turn(settings(server), "", lambda: NOW).for_user("ann").servers
+    assert turn["urls"] == [
+        "turn:192.0.2.7:3478?transport=udp",
+        "turn:192.0.2.7:3478?transport=tcp",
+        "turns:turn.example.org:443?transport=tcp",
+    ]
+
+
 def test_people_get_the_servers_of_their_region_and_all_where_it_has_none() -> None:
     def hosts(region: str) -> set[str]:
         (stun, _) = Turn(offered, region).for_user("ann").servers

@@ -22,7 +22,7 @@ async def test_those_who_wait_are_told_to_try_again_when_no_turn_comes() -> None
     await asyncio.sleep(0)
     began = time.monotonic()
     late = await asyncio.gather(*(holds() for _ in range(20)), return_exceptions=True)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 3
     assert at_once == 2
     assert all(isinstance(each, Unavailable) and each.retry_after_s for each in late)
 

@@ -1,6 +1,7 @@
 """Eve: floods a signaling service with bad events, from a process of her own until SIGTERM.
 
-`python -m tests.support.flood MANNER URL MEETING TOKEN`; at the end she prints what came of it.
+`python -m tests.support.flood MANNER URL MEETING TOKEN`; at the end she prints what came of it, and
+before that, on a line of its own, that she is at it.
 """
 
 import asyncio
@@ -75,6 +76,9 @@ async def main(manner: str, *whom: str) -> None:
     flood = Flood(*whom)
     work = asyncio.create_task(flood.patient() if manner == "patient" else flood.hasty())
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    while not (flood.answered or flood.closed or work.done()):
+        await asyncio.sleep(0.01)
+    print("at it", flush=True)
     with suppress(asyncio.CancelledError):
         await work
     print(json.dumps({"answered": flood.answered, "closed": flood.closed}))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kubernetes.aio import client, config
+from tests.support.kubernetes import Namespace
 
 from kcs_contracts.ids import (
     BootId,
@@ -247,8 +248,10 @@ class Pods:
             node=node.name,
             boot=node.boot,
             control_url="http://127.0.0.1:1",
+            pool=node.pool,
             consumer_capacity=500,
             consumers=node.consumers,
+            lease_ms=15_000,  # renewed only once the API server has answered
         )
         hosted = [
             Hosted(meeting_id=m, epoch=e, generation=Generation(0)) for m, e in node.hosted.items()
@@ -305,3 +308,22 @@ def person(number: int) -> Participant:
         session=SessionId(f"s{number}"),
         joined_at_ms=1,
     )
+
+
+def operators_writes(namespace: Namespace) -> list[str]:
+    """Writes of operators, but for the Lease; `Pods` writes the status of pods."""
+    return [
+        f"{each.verb} {each.resource} {each.name}"
+        for each in namespace.writes()
+        if each.resource not in ("leases", "pods/status") and each.agent.startswith("OpenAPI")
+    ]
+
+
+async def rests(namespace: Namespace, seconds: float = 3) -> None:
+    """Waits until operators have written nothing for so long."""
+    deadline = time.monotonic() + PATIENCE_S
+    before, now = None, operators_writes(namespace)
+    while before != now:
+        assert time.monotonic() < deadline, f"still written: {now[-5:]}"
+        await asyncio.sleep(seconds)
+        before, now = now, operators_writes(namespace)

@@ -1,19 +1,26 @@
 """A Redis of one test's own, to be stopped and frozen."""
 
+import asyncio
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from kcs_contracts.ids import MeetingId
+from kcs_contracts.placement import Placement
+from kcs_contracts.rooms import RoomSnapshot
+from kcs_dev.processes import free_port
 
 
 class OwnRedis:
     """A Redis that the test may stop, freeze and start again, empty each time."""
 
     def __init__(self, home: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self._home = home
         self._server: subprocess.Popen[bytes] | None = None
@@ -47,3 +54,22 @@ class OwnRedis:
     def thaw(self) -> None:
         assert self._server is not None
         self._server.send_signal(signal.SIGCONT)
+
+
+async def come_back(
+    placement: Placement, meeting: str, people: set[str], waiting: frozenset[str] = frozenset()
+) -> RoomSnapshot:
+    """The meeting once these people are in it, and these wait, in a Redis that was empty."""
+    found: object = None
+    try:
+        async with asyncio.timeout(30):
+            while found != (people, waiting):
+                await asyncio.sleep(0.1)
+                with suppress(RedisError):  # the connections to the one before break
+                    state = await placement.snapshot(MeetingId(meeting))
+                    there, queue = state.participants, state.waiting
+                    found = {each.id for each in there}, {each.id for each in queue}
+    except TimeoutError:
+        raise AssertionError(f"in it, and waiting, are {found}") from None
+    await asyncio.sleep(2)  # what must not follow would follow now
+    return await placement.snapshot(MeetingId(meeting))

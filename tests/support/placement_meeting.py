@@ -90,10 +90,6 @@ class Place:
     waiting: dict[ParticipantId, tuple[str, str]] = field(default_factory=dict)
     """Session and name."""
     streams: dict[tuple[ParticipantId, Source], Stream] = field(default_factory=dict)
-    given: dict[ParticipantId, Role] = field(default_factory=dict)
-    """Roles that a host gave somebody here."""
-    muted: set[tuple[ParticipantId, MediaKind]] = field(default_factory=set)
-    """Who was muted when they went, and will be when they come again."""
     was_used: bool = False
     """Somebody came since it was unknown: it is idle now, if it is empty."""
 
@@ -110,6 +106,10 @@ class MeetingModel:
         self.settings = RoomSettings()
         self.removed: set[ParticipantId] = set()
         self.admitted: set[ParticipantId] = set()
+        self.given: dict[ParticipantId, Role] = {}
+        """Roles that a host gave somebody, in whichever place."""
+        self.muted: set[tuple[ParticipantId, MediaKind]] = set()
+        """Who was muted when they went, and will be when they come again."""
         self.let_in: set[ParticipantId] = set()
         """Whom a host has just let in: they pass the lock, once."""
         self.acting: tuple[ParticipantId, Role] | None = None
@@ -130,12 +130,14 @@ class MeetingModel:
         here = self.places[place]
         return not (here.people or here.waiting or (place == MAIN and self.inside))
 
-    def role_in(self, place: MeetingId, who: ParticipantId) -> Role:
-        """What somebody is who comes in there now."""
-        given, by_token = self.places[place].given, self.role_by_token(who)
-        if place == MAIN and self.acts(who):
-            return Role.HOST
-        return given.get(who, by_token)
+    def role_of(self, who: ParticipantId) -> Role:
+        """What somebody is who comes in now, wherever."""
+        return Role.HOST if self.acts(who) else self.given.get(who, ROLES[who])
+
+    def places_of(self, who: ParticipantId, place: MeetingId = MAIN) -> list[MeetingId]:
+        """Where somebody is whom a host of that place names; the main meeting first."""
+        named = dict.fromkeys([MAIN, self.inside.get(who, MAIN), place])
+        return [each for each in named if who in self.places[each].people]
 
     def role_by_token(self, who: ParticipantId) -> Role:
         """What signaling says that they are: whoever is host in the host's place is it in rooms."""
@@ -149,7 +151,7 @@ class MeetingModel:
 
     def refusal(self, place: MeetingId, who: ParticipantId) -> type[PlacementError] | None:
         """Why somebody who is not there may not come in."""
-        leads = self.role_in(place, who) in (Role.HOST, Role.CO_HOST)
+        leads = self.role_of(who) in (Role.HOST, Role.CO_HOST)
         if who in self.removed:
             return WasRemoved
         if place == MAIN:
@@ -157,7 +159,7 @@ class MeetingModel:
         if who not in self.main.people and who not in self.inside:
             if why := self._main_refusal(who, leads):
                 return why
-            if self.has_to_wait(MAIN, who, leads=leads):
+            if self.has_to_wait(MAIN, who):
                 return NotInMeeting
         if self.rooms_open is False and not leads:
             return MeetingIsLocked
@@ -170,12 +172,9 @@ class MeetingModel:
             return MeetingFull
         return None
 
-    def has_to_wait(
-        self, place: MeetingId, who: ParticipantId, *, leads: bool | None = None
-    ) -> bool:
+    def has_to_wait(self, place: MeetingId, who: ParticipantId) -> bool:
         """Whether a host has to let them in first."""
-        if leads is None:
-            leads = self.role_in(place, who) in (Role.HOST, Role.CO_HOST)
+        leads = self.role_of(who) in (Role.HOST, Role.CO_HOST)
         asks = place == MAIN and self.settings.require_host_approval
         return asks and not leads and who not in self.admitted and who not in self.inside
 
@@ -184,9 +183,12 @@ class MeetingModel:
         here, stands_in = self.places[place], self.acts(who)
         here.was_used = True
         here.waiting.pop(who, None)
+        elsewhere = self.places_of(who)
+        mutes = {kind for each, kind in self.muted if each == who}
+        if elsewhere:
+            mutes = self.places[elsewhere[0]].people[who].mutes
         here.people[who] = person
-        person.audio_muted = (who, "audio") in here.muted
-        person.video_muted = (who, "video") in here.muted
+        person.audio_muted, person.video_muted = "audio" in mutes, "video" in mutes
         if place != MAIN:
             self.inside[who] = place
             return
@@ -212,8 +214,7 @@ class MeetingModel:
         here = self.places[place]
         gone = here.people.pop(who)
         if not removed:
-            here.muted -= {(who, "audio"), (who, "video")}
-            here.muted |= {(who, kind) for kind in gone.mutes}
+            self._keep_mutes(who, gone)
         here.streams = {key: stream for key, stream in here.streams.items() if key[0] != who}
         if place == MAIN and self.spotlight == who:
             self.spotlight = None
@@ -223,6 +224,10 @@ class MeetingModel:
                 del self.inside[who]
         if gone.role is Role.HOST and who not in self.main.people and who not in self.inside:
             self._hand_over(who)
+
+    def _keep_mutes(self, who: ParticipantId, gone: Person) -> None:
+        self.muted -= {(who, "audio"), (who, "video")}
+        self.muted |= {(who, kind) for kind in gone.mutes}
 
     def _hand_over(self, left: ParticipantId) -> None:
         if self.acts(left):
@@ -252,7 +257,9 @@ class MeetingModel:
 
     def close_room(self, room: MeetingId) -> None:
         """The breakout room ends; those in it may come back."""
-        self.called_back |= self.places[room].people.keys()
+        for who, person in self.places[room].people.items():
+            self.called_back.add(who)
+            self._keep_mutes(who, person)
         self.places[room] = Place()
 
     def lose_everything(
@@ -276,9 +283,8 @@ class MeetingModel:
         for here in self.places.values():
             here.waiting.clear()
             here.was_used = bool(here.people)
-            if not here.people:
-                here.given, here.muted = {}, set()
         if not self.main.people:
+            self.given, self.muted = {}, set()
             self.settings, self.acting, self.spotlight = RoomSettings(), None, None
             self.removed, self.admitted = set(), set()
         self.inside = {
@@ -312,23 +318,23 @@ class MeetingModel:
             self.go(MAIN, who, removed=True)
 
     def change_role(self, place: MeetingId, who: ParticipantId, role: Role) -> None:
-        person = self.places[place].people[who]
-        acts = place == MAIN and self.acts(who)
-        if acts or person.role is not role:
-            self.places[place].given[who] = role
-        if acts:
+        self.given[who] = role
+        if self.acts(who):
             self.acting = None
-        person.role = role
+        for each in self.places_of(who, place):
+            self.places[each].people[who].role = role
 
     def mute(self, place: MeetingId, who: ParticipantId, source: Source, on: bool) -> None:
-        person = self.places[place].people[who]
-        if source is Source.MIC:
-            person.audio_muted = on
-        else:
-            person.video_muted = on
-        if on:
-            person.show(source, False)
-            if stream := self.places[place].streams.get((who, source)):
+        for each in self.places_of(who, place):
+            here = self.places[each]
+            person, stream = here.people[who], here.streams.get((who, source))
+            if source is Source.MIC:
+                person.audio_muted = on
+            else:
+                person.video_muted = on
+            if on:
+                person.show(source, False)
+            if on and stream:
                 stream.paused = True
 
     def forget(self, place: MeetingId, who: ParticipantId) -> None:
@@ -336,10 +342,10 @@ class MeetingModel:
         if who in self.places[place].people:
             self.go(place, who, removed=True)
         self.places[place].waiting.pop(who, None)
-        self.places[place].given.pop(who, None)
-        self.places[place].muted -= {(who, "audio"), (who, "video")}
         if place != MAIN:
             return
+        self.given.pop(who, None)
+        self.muted -= {(who, "audio"), (who, "video")}
         self.removed.discard(who)
         self.admitted.discard(who)
         self.let_in.discard(who)

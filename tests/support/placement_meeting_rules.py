@@ -110,7 +110,7 @@ class MeetingRules(RuleBasedStateMachine):
             model.places[place].was_used = True
         else:
             joined = self.run(call)
-            role = model.role_in(place, who)
+            role = model.role_of(who)
             assert (joined.resumed, joined.participant.role) == (False, role)
             person = Person(session, name, role, joined=next(self.numbers))
             model.come_in(place, who, person)
@@ -234,7 +234,8 @@ class MeetingRules(RuleBasedStateMachine):
         self.run(self.placement.welcome(MAIN, [who]))
         self.model.removed.discard(who)
         self.model.admitted.add(who)
-        self.model.main.waiting.pop(who, None)
+        if self.model.main.waiting.pop(who, None):
+            self.model.let_in.add(who)
 
     @precondition(lambda self: self.calm > 6 and anybody(self))
     @rule(who=users, absent=st.booleans())
@@ -251,14 +252,16 @@ class MeetingRules(RuleBasedStateMachine):
     @rule(data=st.data(), role=st.sampled_from(Role))
     def a_host_changes_a_role(self, data: st.DataObject, role: Role) -> None:
         place, who = self.draw_person(data)
-        assert self.run(self.placement.change_role(place, who, role, HAL))
+        where = self.run(self.placement.change_role(place, who, role, HAL))
+        assert where == self.model.places_of(who, place)
         self.model.change_role(place, who, role)
 
     @precondition(anybody)
     @rule(data=st.data(), source=switched, on=st.booleans())
     def a_host_mutes(self, data: st.DataObject, source: Source, on: bool) -> None:
         place, who = self.draw_person(data)
-        assert self.run(self.placement.mute(place, who, source.kind, on, HAL))
+        where = self.run(self.placement.mute(place, who, source.kind, on, HAL))
+        assert where == self.model.places_of(who, place)
         self.model.mute(place, who, source, on)
 
     @precondition(anybody)

@@ -141,6 +141,8 @@ class Client:
     def __init__(self, namespace: str):
         self.namespace = namespace
         self.heard: list[tuple[str, Any]] = []
+        self.came: list[tuple[str, float]] = []
+        """All that was ever heard, and when (`time.monotonic`)."""
         self.faults: list[str] = []
         """What was not as declared, and has not been raised yet."""
         self._declared = declared(namespace)
@@ -217,6 +219,7 @@ class Client:
         await self.ask("no-such-event")
 
     async def _hear(self, event: str, *args: Any) -> None:
+        self.came.append((event, time.monotonic()))
         payload = args[0] if len(args) == 1 else args
         self.faults += self._declared.heard(event, payload)
         async with self._news:

@@ -279,6 +279,12 @@ WRONG_POOLS = (
         "spec.turn.tls.port",
         "tls.port must be another one than port",
     ),
+    Wrong(
+        "a certificate's name with a port",
+        with_turn(tls={"secretName": "turn-tls", "host": "turn.example.org:5349"}),
+        "spec.turn.tls.host",
+        "a name such as turn.example.org or *.turn.example.org",
+    ),
     Wrong("TLS without a Secret", with_turn(tls={}), "spec.turn.tls.secretName", "Required value"),
     Wrong(
         "a realm with a space",

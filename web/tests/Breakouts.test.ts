@@ -60,6 +60,18 @@ describe('breakout rooms', () => {
     ]);
   });
 
+  it('are left for the main meeting when a host calls one back', () => {
+    const { breakouts, line, went, go, inRoom } = entered();
+    go();
+    inRoom();
+    const main = { room_id: 'm', name: 'Main meeting', token: 'way-back', closes_at: null };
+    tell(breakouts, 'breakout:go', { meeting_id: 'm', ...main });
+    expect(went.at(-1)).toEqual(['m', 'way-back']);
+    expect(noticesOf(line).at(-1)).toBe('A host called you back');
+    breakouts.entered(joined({ breakouts: VIEW }));
+    expect(breakouts.get()).toMatchObject({ inside: null, mine: null });
+  });
+
   it('can be gone back to from the main meeting while they are open', async () => {
     const { breakouts, server, went, go, inRoom } = entered();
     go();

@@ -90,6 +90,24 @@ describe('our own microphone and camera', () => {
     expect(own.get().audio?.mayUnmute).toBe(true);
   });
 
+  it('may always be switched on again by a presenter, and by who becomes one', () => {
+    const settings = { ...SETTINGS, allow_unmute_self: false };
+    const muted = { audio_muted_by_host: true };
+    const { own } = entered({
+      participants: [person('ann', { ...muted, role: 'presenter' })],
+      settings,
+    });
+    expect(own.get().audio?.mayUnmute).toBe(true);
+
+    const later = entered({ participants: [person('ann', muted)], settings });
+    expect(later.own.get().audio?.mayUnmute).toBe(false);
+    const roles = { old_role: 'attendee', new_role: 'presenter' } as const;
+    for (const concern of [later.people, later.own]) {
+      tell(concern, 'participant:role:changed', { meeting_id: 'm', user_id: 'ann', ...roles });
+    }
+    expect(later.own.get().audio?.mayUnmute).toBe(true);
+  });
+
   it('are off for a guest, who may not send', () => {
     const { on } = entered({ participants: [person('ann', { role: 'guest' })] });
     expect(on).toEqual({ audio: false, video: false });

@@ -11,7 +11,9 @@ class TurnServer(Contract):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     host: str = Field(pattern=r"^[A-Za-z0-9.-]{1,253}$")
-    """Its name, which its TLS certificate has, or its IPv4 address."""
+    """Its name or its IPv4 address."""
+    tls_host: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]{1,253}$")
+    """The name in its TLS certificate, where that is not `host`."""
     region: str = ""
     """Region of the people that it is near to; empty: of all."""
     udp_port: int | None = Field(default=3478, ge=1, le=65535)

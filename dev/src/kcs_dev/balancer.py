@@ -18,6 +18,7 @@ global
 defaults
     mode http
     option forwardfor
+    option redispatch 1
     timeout connect 2s
     timeout client 60s
     timeout server 60s
@@ -40,9 +41,11 @@ backend others
 """
 
 
-async def start_balancer(directory: Path, replicas: Sequence[str]) -> tuple[Child, str]:
+async def start_balancer(
+    directory: Path, replicas: Sequence[str], port: int = 0
+) -> tuple[Child, str]:
     """HAProxy before the replicas at these URLs, and its own URL. Whoever starts it stops it."""
-    port = free_port()
+    port = port or free_port()
     servers = "\n".join(
         f"    server replica-{number} {url.removeprefix('http://')} check"
         for number, url in enumerate(replicas)

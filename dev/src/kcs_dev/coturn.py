@@ -16,7 +16,7 @@ import orjson
 from pydantic import SecretStr
 
 from kcs_contracts.coturn import CoturnConfig, coturn_conf
-from kcs_dev.processes import Child, accepts
+from kcs_dev.processes import Child, accepts, free_port
 
 HOST = "127.0.0.1"
 RELAY_IP = "127.0.0.77"
@@ -38,7 +38,7 @@ class Coturn:
             **{
                 "listen_ip": IPv4Address(HOST),
                 "relay_ip": IPv4Address(RELAY_IP),
-                "port": _free_port(),
+                "port": free_port(),
                 "realm": "kcs.test",
                 "secrets": (SecretStr(secrets.token_hex(16)),),
                 "sfu_networks": (IPv4Network(SFU_IP),),
@@ -96,19 +96,6 @@ class Coturn:
             "KCS_TURN__SERVERS": orjson.dumps([server]).decode(),
             "KCS_TURN__SECRETS": orjson.dumps(shared).decode(),
         }
-
-
-def _free_port() -> int:
-    """A port of loopback that is free for UDP and TCP."""
-    while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind((HOST, 0))
-            port = int(tcp.getsockname()[1])
-            try:
-                udp.bind((HOST, port))
-            except OSError:
-                continue
-            return port
 
 
 def _answers_stun(port: int) -> bool:

@@ -7,6 +7,7 @@ children in order; and the kernel ends it when the parent dies in any other way.
 import asyncio
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -98,10 +99,21 @@ def _dying_with_parent() -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that is free now."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port of 127.0.0.1 that is free now for TCP and UDP.
+
+    It lies outside of the range from which the kernel takes ports for connections, so that none of
+    these takes it before it is used.
+    """
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with (
+            contextlib.suppress(OSError),
+            socket.socket() as tcp,
+            socket.socket(type=socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 async def answers(url: str) -> bool:

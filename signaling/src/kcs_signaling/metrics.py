@@ -42,6 +42,11 @@ JOURNAL_LOST = Counter(
 )
 for _kind in ("entries", "samples"):  # from 0 on: a rate does not see where a series begins
     JOURNAL_LOST.labels(_kind)
+RETENTION_FAILED = Counter(
+    "kcs_signaling_retention_failed",
+    "Steps of retention's sweeps that the database did not take, by step.",
+    ["step"],
+)
 NO_CAPACITY = Counter(
     "kcs_signaling_no_capacity",
     "Times that a meeting found no SFU node with room: joins, and each try to move a meeting.",

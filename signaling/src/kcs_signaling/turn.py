@@ -124,5 +124,5 @@ def _turn_urls(server: TurnServer) -> list[str]:
     if server.tcp_port:
         urls.append(f"turn:{host}:{server.tcp_port}?transport=tcp")
     if server.tls_port:
-        urls.append(f"turns:{host}:{server.tls_port}?transport=tcp")
+        urls.append(f"turns:{server.tls_host or host}:{server.tls_port}?transport=tcp")
     return urls

@@ -127,7 +127,7 @@ async def browser(
         sock.setblocking(False)
     outer.connect(media)
     await loop.sock_sendall(outer, _binding_request(made.ice_parameters))
-    answer = await asyncio.wait_for(loop.sock_recv(outer, 2048), 2)
+    answer = await asyncio.wait_for(loop.sock_recv(outer, 2048), 10)
     assert answer[:2] == b"\x01\x01", "no STUN success"
     openssl = await _openssl(pem, inner.getsockname()[1])
     first, client = await asyncio.wait_for(loop.sock_recvfrom(inner, 4096), 5)

@@ -25,6 +25,7 @@ from kcs_contracts.ids import BootId, Epoch, MeetingId, NodeName, ParticipantId
 from kcs_contracts.placement import Placement, connect
 from kcs_contracts.rooms import Assignment, Source
 from kcs_contracts.tickets import TicketSigner
+from kcs_dev.processes import free_port
 from kcs_sfu.agent.settings import Settings
 
 from .inside import Inside, running
@@ -366,10 +367,7 @@ class OwnRedis:
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
     """A Redis of the test's own, running."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    server = OwnRedis(port, tmp_path)
+    server = OwnRedis(free_port(), tmp_path)
     server.start()
     yield server
     server.stop()

@@ -103,11 +103,11 @@ async def test_a_sweep_samples_traffic_loss_jitter_and_round_trips(
             task.cancel()
 
     assert metric(inside, 'kcs_sfu_jitter_seconds_count{direction="in"}') == 2
-    assert 0 < metric(inside, 'kcs_sfu_jitter_seconds_sum{direction="in"}') / 2 < 0.05
+    assert 0 < metric(inside, 'kcs_sfu_jitter_seconds_sum{direction="in"}') / 2 < 0.5
     assert metric(inside, 'kcs_sfu_jitter_seconds_sum{direction="out"}') == pytest.approx(0.02)
     round_trips = 'kcs_sfu_rtt_seconds_{}{{direction="out"}}'
     assert metric(inside, round_trips.format("count")) == 2
-    assert 0.02 < metric(inside, round_trips.format("sum")) / 2 < 0.5
+    assert 0.02 < metric(inside, round_trips.format("sum")) / 2 < 5
     assert metric(inside, 'kcs_sfu_packet_loss_ratio_bucket{direction="out",le="0.0"}') == 2
     sent = metric(inside, 'kcs_sfu_network_bits_per_second{direction="out"}')
     assert 5_000 < sent < 100_000
@@ -122,8 +122,6 @@ async def test_a_sweep_samples_traffic_loss_jitter_and_round_trips(
 async def test_connections_that_fail_are_counted_by_what_failed(
     inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "PATIENCE_S", 0.3)
-
     async def attempt(direction: api.Direction) -> None:
         (made,) = await inside.answers(api.CreateTransport(participant_id=ANN, direction=direction))
         connect = api.ConnectTransport(
@@ -135,8 +133,10 @@ async def test_connections_that_fail_are_counted_by_what_failed(
         return metric(inside, f'kcs_sfu_connections_total{{outcome="{name}"}}')
 
     await inside.answers(api.OpenRoom(), api.CreateTransport(participant_id=BEN, direction="send"))
-    await attempt("send")
-    await until(lambda: outcome("ice_failed") == 1, within_s=3)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(connection, "PATIENCE_S", 0.3)
+        await attempt("send")
+        await until(lambda: outcome("ice_failed") == 1, within_s=10)
     await attempt("recv")
     await inside.answers(api.CloseParticipant(participant_id=ANN))
     assert outcome("abandoned") == 1
@@ -152,6 +152,6 @@ async def test_connections_that_fail_are_counted_by_what_failed(
     with suppress(AssertionError):  # openssl sees the handshake fail
         async with browser(made, lie, tmp_path):
             pass
-    await until(lambda: outcome("dtls_failed") == 1, within_s=3)
+    await until(lambda: outcome("dtls_failed") == 1, within_s=10)
     await inside.answers(api.CloseRoom())
     assert [outcome(name) for name in ("connected", "ice_failed", "abandoned")] == [0, 1, 1]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
@@ -60,14 +61,15 @@ async def test_the_bus_tells_who_speaks_and_when_nobody_does(
     bens = await microphone(inside, BEN, 222, opus)
     async with news(redis) as (heard, _):
         async with speaking(anns, 111):
-            await until(lambda: heard == [ANN], within_s=3)
-        await until(lambda: heard == [ANN, None], within_s=4)
+            await until(lambda: heard[-1:] == [ANN], within_s=10)
+        await until(lambda: heard[-1] is None, within_s=10)
         async with speaking(bens, 222):
-            await until(lambda: heard[-1] == BEN, within_s=4)
-        await until(lambda: heard[-1] is None, within_s=4)
+            await until(lambda: heard[-1] == BEN, within_s=10)
+        await until(lambda: heard[-1] is None, within_s=10)
         async with speaking(bens, 222):  # dominant all the time: only the levels tell
-            await until(lambda: heard[-1] == BEN, within_s=4)
-        assert len(heard) == 5
+            await until(lambda: heard[-1] == BEN, within_s=10)
+        assert all(one != next_ for one, next_ in pairwise(heard)), "changes alone are told"
+        assert [who for who, _ in groupby(filter(None, heard))] == [ANN, BEN]
 
 
 async def test_the_bus_tells_how_loud_the_five_loudest_are_twice_a_second_until_silence(
@@ -76,22 +78,27 @@ async def test_the_bus_tells_how_loud_the_five_loudest_are_twice_a_second_until_
     people = [ParticipantId(f"p{n}") for n in range(7)]
     mics = [await microphone(inside, who, 100 + n, opus) for n, who in enumerate(people)]
     async with news(redis) as (_, told):
+
+        def levels() -> list[Any]:
+            return [each for _, each in told]
+
         await asyncio.sleep(0.7)
         assert told == []  # nobody was heard: nothing to tell
+        loud = {"p0": -10}  # p1 is below the threshold
         async with speaking(mics[0], 100, 10), speaking(mics[1], 101, 70):
-            await until(lambda: len(told) >= 4, within_s=5)
-        await until(lambda: told[-1][1] == {}, within_s=3)
-        assert all(levels == {"p0": -10} for _, levels in told[:-1])  # p1 is below the threshold
+            await until(lambda: levels().count(loud) >= 6, within_s=20)
+        now = asyncio.get_running_loop().time
+        await until(lambda: levels()[-1] == {} and now() - told[-1][0] > 1.2, within_s=10)
+        assert all(each in (loud, {}) for each in levels())
+        assert ({}, {}) not in pairwise(levels()), "silence is told once"
         times = [at for at, _ in told]
-        assert len(times) <= 2 * (times[-1] - times[0]) + 2
-        silent = len(told)
-        await asyncio.sleep(1.2)
-        assert len(told) == silent
+        assert len(times) <= 2 * (times[-1] - times[0]) + 3  # the first may have come late
+        loudest = {f"p{n}": -20 - n for n in range(5)}
         async with AsyncExitStack() as all_speak:
             for n, mic in enumerate(mics):
                 await all_speak.enter_async_context(speaking(mic, 100 + n, 20 + n))
-            await until(lambda: len(told[-1][1]) == 5, within_s=4)
-        assert told[-1][1] == {f"p{n}": -20 - n for n in range(5)}
+            await until(lambda: loudest in levels(), within_s=10)
+        assert all(len(each) <= 5 for each in levels())
 
 
 async def test_screens_come_before_the_speaker_and_the_speaker_before_the_others(
@@ -113,17 +120,22 @@ async def test_screens_come_before_the_speaker_and_the_speaker_before_the_others
         dumps = [await ben.consumer_of(producer.id).dump() for producer in streams]
         return [dump["priority"] for dump in dumps]
 
+    async def become(*wanted: int) -> None:
+        """Waits for them: whoever stumbles is silent for a moment."""
+        async with asyncio.timeout(10):
+            while await priorities() != list(wanted):
+                await asyncio.sleep(0.02)
+
     assert await priorities() == [SCREEN, OTHER, OTHER, OTHER, OTHER]
     async with speaking(mics[ANN], 111):
-        await until(lambda: inside.room.speaker == ANN, within_s=4)
-        assert await priorities() == [SCREEN, SPEAKER, OTHER, OTHER, OTHER]
+        await become(SCREEN, SPEAKER, OTHER, OTHER, OTHER)
         await inside.answers(consume(BEN, cameras[ANN], opened))  # one that comes later
-        assert await priorities() == [SCREEN, SPEAKER, OTHER, OTHER, OTHER]
+        await become(SCREEN, SPEAKER, OTHER, OTHER, OTHER)
         ben.consumer_of(cameras[CLEO].id).close()  # one that is gone is left alone
         streams.remove(cameras[CLEO])
     async with speaking(mics[CLEO], 222):
-        await until(lambda: inside.room.speaker == CLEO, within_s=4)
-        assert await priorities() == [SCREEN, OTHER, OTHER, OTHER]
+        await until(lambda: inside.room.speaker == CLEO, within_s=10)
+        await become(SCREEN, OTHER, OTHER, OTHER)
         streams.insert(2, cameras[CLEO])
         await inside.answers(consume(BEN, cameras[CLEO], opened))
-        assert await priorities() == [SCREEN, OTHER, SPEAKER, OTHER, OTHER]
+        await become(SCREEN, OTHER, SPEAKER, OTHER, OTHER)

@@ -213,7 +213,7 @@ async def test_postgresql_that_is_away_for_a_while_loses_nothing(
         assert records.journal.waiting == 2001
         server.start()
         stays = await until(records, 2001)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await sessions(records))[0].closed_at != now + 5000:
                 await asyncio.sleep(0.05)
     assert [each.user_id for each in stays] == ["first", *(f"user-{n}" for n in range(2000))]
@@ -235,7 +235,7 @@ async def test_an_end_with_a_locked_sqlite_is_bounded(tmp_path: Path, now: float
             held.enter_context(holding(path))
             come(records.journal, "ada", now)
             began = time.monotonic()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 10
     assert [line["entries"] for line in logs if line["event"] == "journal_lost"] == [1]
 
 
@@ -248,7 +248,7 @@ async def test_an_end_without_the_database_is_bounded_and_says_what_is_lost(
             come(records.journal, "ada", now)
             records.journal.sampled(sample(now))
             began = time.monotonic()
-        assert time.monotonic() - began < 3.5
+        assert time.monotonic() - began < 8
     (lost,) = [line for line in logs if line["event"] == "journal_lost"]
     assert (lost["entries"], lost["samples"]) == (1, 1)
     assert "ada" not in str(logs).lower()

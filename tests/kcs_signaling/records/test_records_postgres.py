@@ -36,7 +36,7 @@ async def test_a_server_that_stops_is_unavailable_in_time_and_is_found_again(
         calls = [records.meetings.read(M1) for _ in range(20)]
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {Unavailable}
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
         running.start()
         assert await records.meetings.read(M1) == meeting()
 
@@ -61,7 +61,7 @@ async def test_signaling_runs_on_postgresql(
     await process.start()
     try:
         assert any(line["event"] == "signaling_ready" for line in process.lines)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not any(line["event"] == "retention_swept" for line in process.lines):
                 await asyncio.sleep(0.05)
     finally:

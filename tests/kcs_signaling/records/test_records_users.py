@@ -58,7 +58,7 @@ async def test_the_replica_that_sweeps_tells_and_forgets_it_once_another_one_doe
     records: Records, redis: Redis, now: float, sweeping: None
 ) -> None:
     await came(records, "ada", now)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while users() != [1, 1, 1]:
             await asyncio.sleep(0.05)
         await redis.set("kcs:retention", "another")

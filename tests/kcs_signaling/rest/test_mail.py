@@ -149,7 +149,7 @@ async def test_a_server_that_is_gone_or_silent_is_waited_for_within_bounds() -> 
     silent.close()
     with pytest.raises(MailNotSent, match="did not take the message"):
         await send_invitation(settings(port), invitation(), now=NOW)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
 
 
 def test_a_mail_server_without_a_sender_does_not_start() -> None:

@@ -8,9 +8,10 @@ from redis.asyncio import Redis
 
 from kcs_contracts.limits import Limit
 from kcs_contracts.rooms import Role
-from kcs_signaling.http import auth, me, meetings, needs
+from kcs_signaling.http import auth, chat, me, meetings, needs
 from kcs_signaling.service import inviting
 from kcs_signaling.settings import LimitSettings
+from kcs_signaling.tokens import User
 
 LOGIN = {"user_id": "ada", "password": "a wrong password"}
 FEW = Limit(count=3, per_seconds=300)
@@ -195,6 +196,63 @@ async def test_dozens_may_log_in_for_development_at_once(rest: Any) -> None:
         assert (await rest.call("POST", "/api/v1/auth/token", json=login)).status == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "meetings",
+        "meetings/{id}",
+        "meetings/{id}/chat",
+        "meetings/{id}/participants",
+        "meetings/{id}/stats",
+        "meetings/{id}/invitations",
+        "meetings/{id}/breakouts",
+        "meetings/{id}/recordings",
+        "meetings/none",
+        "recordings/none",
+        "audit",
+    ],
+)
+async def test_reading_is_limited_for_each_person(
+    rest: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(needs, "REQUESTS", FEW)
+    meeting, ada = await rest.meeting(), rest.access(rest.ada)  # that is one
+    where = "/api/v1/" + path.format(id=meeting["id"])
+    for _ in range(2):
+        assert (await rest.call("GET", where, token=ada)).status in (200, 404)
+    assert_limited(await rest.call("GET", where, token=ada), FEW)
+    assert (await rest.call("GET", where, token=rest.access(rest.bob))).status != 429
+
+
+async def test_reading_is_limited_for_an_address_whoever_asks(
+    behind_proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs, "REQUESTS", Limit(count=1, per_seconds=300))
+    factor = behind_proxy.services.settings.limits.address_factor
+
+    async def listed(number: int, address: str) -> int:
+        token = behind_proxy.access(User(user_id=f"u{number}", user_name="Somebody"))
+        headers = {"X-Forwarded-For": address}
+        answer = await behind_proxy.call("GET", "/api/v1/meetings", token=token, headers=headers)
+        return int(answer.status)
+
+    many = [await listed(number, "192.0.2.7") for number in range(factor + 10)]
+    assert (many[:factor], 429 in many) == ([200] * factor, True)
+    assert await listed(999, "192.0.2.8") == 200
+
+
+async def test_exports_of_chats_are_limited_for_each_person_over_all_meetings(
+    rest: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat, "EXPORTS", FEW)
+    ada = rest.access(rest.ada)
+    paths = [f"/api/v1/meetings/{(await rest.meeting())['id']}/chat" for _ in range(2)]
+    for path in (*paths, paths[0]):
+        assert (await rest.call("GET", f"{path}/export", token=ada)).status == 200
+    assert_limited(await rest.call("GET", f"{paths[1]}/export", token=ada), FEW)
+    assert (await rest.call("GET", paths[1], token=ada)).status == 200
+
+
 async def test_without_limits_nobody_is_refused(
     redis: Redis, start_rest: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,25 +265,21 @@ async def test_without_limits_nobody_is_refused(
 
 async def test_the_document_tells_of_every_limit(rest: Any) -> None:
     document = (await rest.call("GET", "/api/openapi.json")).json
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
     limited = {
-        (method, path)
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
+        name
+        for name, operation in operations.items()
         if "Retry-After" in operation["responses"].get("429", {}).get("headers", {})
     }
-    assert limited == {
+    with_token = {name for name, operation in operations.items() if operation.get("security")}
+    assert ("get", "/api/v1/meetings/{meeting_id}/chat/export") in with_token
+    assert limited == with_token | {
         ("post", "/api/v1/auth/token"),
         ("post", "/api/v1/auth/refresh"),
         ("post", "/api/v1/auth/session"),
         ("post", "/api/v1/auth/session/refresh"),
-        ("post", "/api/v1/meetings"),
-        ("patch", "/api/v1/meetings/{meeting_id}"),
-        ("delete", "/api/v1/meetings/{meeting_id}"),
-        ("post", "/api/v1/meetings/{meeting_id}/end"),
-        ("post", "/api/v1/meetings/{meeting_id}/tokens"),
-        ("put", "/api/v1/meetings/{meeting_id}/debug"),
-        ("post", "/api/v1/meetings/{meeting_id}/invitations"),
-        ("delete", "/api/v1/meetings/{meeting_id}/chat/{message_id}"),
-        ("get", "/api/v1/me/export"),
-        ("delete", "/api/v1/me"),
     }

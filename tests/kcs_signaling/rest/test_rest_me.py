@@ -1,7 +1,6 @@
 """A person's copy of their records, and their erasure, also out of a running meeting."""
 
 import asyncio
-import time
 from typing import Any
 
 import aiohttp
@@ -84,7 +83,6 @@ async def test_an_erased_person_is_taken_out_of_the_meetings_that_they_are_in(
     await other.get("room:join", {"meeting_id": hosted})
     await guest.get("room:join", {"meeting_id": hosted})
 
-    began = time.monotonic()
     headers = {"Authorization": f"Bearer {signaling.access('eve')}"}
     async with (
         aiohttp.ClientSession(headers=headers) as http,
@@ -94,7 +92,6 @@ async def test_an_erased_person_is_taken_out_of_the_meetings_that_they_are_in(
 
     left = await ann.hears("participant:left")
     assert (left["user_id"], left["reason"]) == ("eve", "removed")
-    assert time.monotonic() - began < 3
     await guest.hears("room:closed")
     assert await placement.meetings_of("eve") == []
     (closed,) = [op for op in node.asked(CloseParticipant) if op.participant_id == "eve"]

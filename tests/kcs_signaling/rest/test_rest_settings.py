@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from kcs_contracts.ids import MeetingId
 from kcs_contracts.meeting_settings import RoomSettings
@@ -115,6 +116,33 @@ async def test_a_running_meeting_is_told_of_new_settings(rest: Any) -> None:
         headers={"If-Match": "*"},
     )
     assert (await placement.snapshot(meeting["id"])).version == version
+
+
+async def test_a_change_that_the_meeting_missed_is_made_up_by_asking_again(
+    start_rest: Any, redis: Redis
+) -> None:
+    async with start_rest() as rest:
+        meeting = await rest.meeting(settings={"guest_chat": True})
+        await begin(rest, meeting)
+    path, headers = f"/api/v1/meetings/{meeting['id']}", {"If-Match": '"1"'}
+
+    async def asked(rest: Any, body: Any) -> Any:
+        token = rest.access(rest.ada)
+        return await rest.call("PATCH", path, token=token, json=body, headers=headers)
+
+    lock = {"settings": {"locked": True}, "display_name": "Exam"}
+    async with start_rest(redis="redis://127.0.0.1:1/0") as rest:
+        assert (await asked(rest, lock)).status == 503
+    async with start_rest() as rest:
+        for other in ({"settings": {"locked": False}}, lock | {"display_name": "Test"}, {}):
+            assert (await asked(rest, other)).status == 412
+        assert not (await rest.services.placement.live(meeting["id"])).settings.locked
+        again = await asked(rest, lock)
+        assert (again.status, again.headers["ETag"]) == (200, '"2"')
+        assert again.json["settings"]["locked"]
+        assert (await rest.services.placement.live(meeting["id"])).settings.locked
+        log = (await rest.services.records.audit.of_meeting(meeting["id"])).items
+        assert [each.action for each in log] == ["meeting.changed", "meeting.created"]
 
 
 async def test_settings_that_many_change_at_once_are_all_kept(rest: Any) -> None:

@@ -122,7 +122,7 @@ export class Breakouts extends Store<BreakoutsState> implements Concern {
     this.#answered(await this.line.order('breakout:create', wanted));
   }
 
-  /** @param roomId null: they stay in the main meeting. */
+  /** @param roomId null: they belong in the main meeting. */
   async assign(userId: string, roomId: string | null): Promise<void> {
     const assignments = [{ user_id: userId, room_id: roomId }];
     this.#answered(await this.line.order('breakout:assign', { assignments }));
@@ -146,9 +146,10 @@ export class Breakouts extends Store<BreakoutsState> implements Concern {
   }
 
   #sent({ room_id: id, name, token, closes_at }: BreakoutGo): void {
-    this.update({ mine: { id, name }, closesAt: timeOf(closes_at) });
+    const back = id === this.get().main;
+    this.update({ mine: back ? null : { id, name }, closesAt: timeOf(closes_at) });
     if (id === this.#left) return;
-    this.line.notices.post(`You go to ${name}`);
+    this.line.notices.post(back ? 'A host called you back' : `You go to ${name}`);
     this.go(id, token);
   }
 

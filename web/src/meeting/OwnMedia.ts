@@ -10,7 +10,7 @@ import type { LocalMedia } from './LocalMedia';
 import type { People } from './People';
 import type { MutedByHost, ParticipantMuted } from './protocol.generated';
 import type { Rules } from './Rules';
-import { isHost, may } from './roles';
+import { may } from './roles';
 import { Store } from './Store';
 
 export interface Held {
@@ -108,7 +108,7 @@ export class OwnMedia extends Store<Holds> implements Concern {
   #agree(): void {
     const { me } = this.people;
     const held = (kind: CaptureKind, muted: boolean | undefined): Held | null =>
-      muted ? (this.get()[kind] ?? { by: SOMEBODY, mayUnmute: this.#mayUnmute() }) : null;
+      muted ? { by: this.get()[kind]?.by ?? SOMEBODY, mayUnmute: this.#mayUnmute() } : null;
     this.set({
       audio: held('audio', me?.audio_muted_by_host),
       video: held('video', me?.video_muted_by_host),
@@ -116,6 +116,7 @@ export class OwnMedia extends Store<Holds> implements Concern {
   }
 
   #mayUnmute(): boolean {
-    return isHost(this.people.me?.role) || this.rules.get()?.allow_unmute_self !== false;
+    const { me } = this.people;
+    return may(me?.role, 'unmute oneself') || this.rules.get()?.allow_unmute_self !== false;
   }
 }

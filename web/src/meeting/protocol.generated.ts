@@ -21,6 +21,7 @@ export const ALLOWED: Readonly<Record<Role, readonly Action[]>> = {
     'send audio',
     'send video',
     'share a screen',
+    'unmute oneself',
     'write in the chat',
     'read the chat',
     'send reactions',
@@ -48,6 +49,7 @@ export const ALLOWED: Readonly<Record<Role, readonly Action[]>> = {
     'send audio',
     'send video',
     'share a screen',
+    'unmute oneself',
     'write in the chat',
     'read the chat',
     'send reactions',
@@ -74,6 +76,7 @@ export const ALLOWED: Readonly<Record<Role, readonly Action[]>> = {
     'send audio',
     'send video',
     'share a screen',
+    'unmute oneself',
     'write in the chat',
     'read the chat',
     'send reactions',
@@ -135,6 +138,7 @@ export type Action =
   | 'send audio'
   | 'send video'
   | 'share a screen'
+  | 'unmute oneself'
   | 'write in the chat'
   | 'read the chat'
   | 'send reactions'
@@ -213,13 +217,13 @@ export interface AuthRefreshed {
 export interface BreakoutAssign {
   meeting_id: string;
   assignments?: BreakoutAssignment[];
-  /** Everybody but hosts, in equal shares; the assignments of before are forgotten. */
+  /** Everybody but hosts, in equal shares; who is in a room stays assigned as they are, all other assignments of before are forgotten. */
   evenly?: boolean;
 }
 
 export interface BreakoutAssignment {
   user_id: string;
-  /** null: they stay in the main meeting. */
+  /** null: they belong in the main meeting. */
   room_id: string | null;
 }
 
@@ -258,6 +262,7 @@ export interface BreakoutCreate {
 export interface BreakoutGo {
   /** The main meeting. */
   meeting_id: string;
+  /** Where to go: a room, or the main meeting again. */
   room_id: string;
   name: string;
   token: string;
@@ -1176,7 +1181,7 @@ export interface ClientToServer {
   'quality:change': { payload: QualityChange; answer: QualityChanged };
   /** Says that you send and receive at the server of `media:migrate` too: when everybody does, it is the only one. */
   'media:cross': { payload: Crossed; answer: CrossedTo };
-  /** Mutes somebody at the server: their stream is paused whatever their client does. Whether they may unmute themselves is the setting `allow_unmute_self`. */
+  /** Mutes somebody at the server: their stream is paused whatever their client does. Whether they may unmute themselves is the setting `allow_unmute_self`; presenters and hosts may. */
   'participant:mute': { payload: Mute; answer: Muted };
   /** Removes somebody: their media ends, and neither their meeting token nor their account lets them in again until a host adds them. */
   'participant:remove': { payload: Remove; answer: TargetIs };
@@ -1204,9 +1209,9 @@ export interface ClientToServer {
   'chat:delete': { payload: ChatDelete; answer: ChatDeletedIs };
   /** Shows an emoji. */
   'reaction:send': { payload: ChatReact; answer: ChatReaction };
-  /** Makes breakout rooms, closed for now; instead of earlier ones that are closed. */
+  /** Makes breakout rooms, closed for now; instead of earlier ones that are closed. A host who visits one of those is called back. */
   'breakout:create': { payload: BreakoutCreate; answer: BreakoutsView };
-  /** Says who goes where. In open rooms it moves them. */
+  /** Says who goes where. While the rooms are open, those hear `breakout:go`. */
   'breakout:assign': { payload: BreakoutAssign; answer: BreakoutsView };
   /** Opens the rooms: everybody who is assigned hears `breakout:go`. */
   'breakout:open': { payload: BreakoutOpen; answer: BreakoutsView };

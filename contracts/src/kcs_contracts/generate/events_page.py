@@ -103,7 +103,8 @@ def _roles() -> str:
         for action in Action
     )
     return (
-        "## Roles\n\nWho may do what. The meeting's setting `guest_chat` lets guests write too.\n\n"
+        "## Roles\n\nWho may do what. The meeting's setting `guest_chat` lets guests write too, "
+        "and `allow_unmute_self` lets attendees unmute themselves.\n\n"
         + table(["may", *(f"`{role.value}`" for role in Role)], rows)
     )
 

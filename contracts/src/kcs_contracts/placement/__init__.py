@@ -9,6 +9,7 @@ from kcs_contracts.placement.bus import Bus
 from kcs_contracts.placement.client import Placement
 from kcs_contracts.placement.connection import connect
 from kcs_contracts.placement.errors import (
+    MayNotSend,
     MeetingFull,
     MeetingIsLocked,
     MeetingIsOver,
@@ -24,6 +25,7 @@ from kcs_contracts.placement.models import (
     Hosted,
     Housed,
     Joined,
+    Known,
     LostMeeting,
     NodeLease,
     NodeView,
@@ -40,7 +42,9 @@ __all__ = [
     "Hosted",
     "Housed",
     "Joined",
+    "Known",
     "LostMeeting",
+    "MayNotSend",
     "MeetingFull",
     "MeetingIsLocked",
     "MeetingIsOver",

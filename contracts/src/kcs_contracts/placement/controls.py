@@ -39,8 +39,9 @@ class Controls(Functions):
 
         With `role`, they have that when they come; whoever is there, and any host, keeps theirs.
 
+        Whoever waits comes in now, as `admit` does it.
+
         Raises:
-            MeetingFull: it cannot remember more people.
             MeetingIsOver: it was ended.
         """
         if who:
@@ -84,13 +85,14 @@ class Controls(Functions):
 
     async def change_role(
         self, meeting_id: MeetingId, who: ParticipantId, role: Role, by: ParticipantId
-    ) -> bool:
-        """Gives somebody a role that stays theirs in this meeting; False when they are not in.
+    ) -> list[MeetingId]:
+        """Gives somebody a role that stays theirs in the main meeting and its breakout rooms,
+        whichever of them is named here; answers in which they are, none if they are not in.
 
         Whoever is host in the host's place, and is made host, stays it when the host is back.
         """
-        (done,) = await self._call("kcs_change_role", meeting_id, who, role, by)
-        return bool(done)
+        (places,) = await self._call("kcs_change_role", meeting_id, who, role, by)
+        return [MeetingId(place) for place in places]
 
     async def mute(
         self,
@@ -100,14 +102,14 @@ class Controls(Functions):
         muted: bool,
         by: ParticipantId | None = None,
         note: str = "",
-    ) -> bool:
+    ) -> list[MeetingId]:
         """Marks somebody as muted, their stream as paused and their flag as off; or takes the mark
-        away, and nothing else. False when they are not in.
+        away, and nothing else. Wherever they are in the meeting, as `change_role`.
 
         Publishes `ParticipantChanged`, `ProducerPaused`, `MediaToggled`, as far as they change.
         """
-        (done,) = await self._call("kcs_mute", meeting_id, who, kind, int(muted), by or "", note)
-        return bool(done)
+        (places,) = await self._call("kcs_mute", meeting_id, who, kind, int(muted), by or "", note)
+        return [MeetingId(place) for place in places]
 
     async def hand(
         self, meeting_id: MeetingId, who: ParticipantId, up: bool, by: ParticipantId | None = None

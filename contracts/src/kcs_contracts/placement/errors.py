@@ -7,6 +7,7 @@ PlacementError
 ├── MeetingIsLocked nobody new comes in
 ├── WasRemoved      a host removed that person
 ├── NotInMeeting    that participant is not in the meeting
+├── MayNotSend      that participant's role does not allow it
 ├── ScreensTaken    as many screens are shared as may be
 └── StaleEpoch      the meeting's media moved or was reset meanwhile
 
@@ -66,6 +67,13 @@ class NotInMeeting(PlacementError):
 
     def __init__(self) -> None:
         super().__init__("the participant is not in the meeting")
+
+
+class MayNotSend(PlacementError):
+    """The participant's role, as it is now, does not allow to send that."""
+
+    def __init__(self) -> None:
+        super().__init__("the participant's role does not allow to send that")
 
 
 class StaleEpoch(PlacementError):

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from kcs_contracts.placement.errors import (
+    MayNotSend,
     MeetingFull,
     MeetingIsLocked,
     MeetingIsOver,
@@ -29,14 +30,14 @@ _PARTS = (
     "base",
     "choice",
     "homes",
+    "live",
+    "gone",
+    "people",
     "meetings",
     "moving",
     "nodes",
     "survey",
     "whereabouts",
-    "live",
-    "gone",
-    "people",
     "waiting",
     "presence",
     "streams",
@@ -64,6 +65,7 @@ _REFUSALS = {
     "locked": MeetingIsLocked,
     "removed": WasRemoved,
     "absent": NotInMeeting,
+    "role": MayNotSend,
     "screens": ScreensTaken,
     "stale": StaleEpoch,
 }

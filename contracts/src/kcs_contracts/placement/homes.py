@@ -49,7 +49,8 @@ class Homes(Functions):
             region: its nodes come first; any other region's when they have no room.
             expected: participants to reserve for, 15 at least.
             strategy: how to choose among the nodes with room; None: as their pool says.
-            pool: the only one whose nodes it may have, now and when it moves; "" is any.
+            pool: the only one whose nodes it may have, now and when it moves (but see `evict`); ""
+                is any.
             warmup_ms: see above; waits 5 s at most.
 
         Raises:
@@ -81,6 +82,7 @@ class Homes(Functions):
         *,
         region: str = "",
         strategy: Strategy | None = None,
+        anywhere: bool = False,
     ) -> Assignment | None:
         """Moves the meeting away and publishes `MediaReset(reason)`; answers the new home.
 
@@ -90,14 +92,15 @@ class Homes(Functions):
 
         Args:
             region: its nodes come first; "" is that of the present home.
+            anywhere: its pool goes: it keeps to none from now on.
 
         Raises:
             NoCapacity: no other node has room; the meeting stays where it is.
             MeetingIsOver: it was ended.
         """
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
-        args = (meeting_id, from_node, from_epoch, reason, region, strategy or "", ring)
-        answer = await self._call("kcs_evict", *args)
+        where = (meeting_id, from_node, from_epoch, reason, region, strategy or "", ring)
+        answer = await self._call("kcs_evict", *where, int(anywhere))
         return assignment_of(meeting_id, answer) if answer else None
 
     async def lost_meetings(self, meeting_ids: Sequence[MeetingId]) -> list[LostMeeting]:

@@ -14,7 +14,7 @@ from kcs_contracts.ids import (
     SessionId,
 )
 from kcs_contracts.models import Contract
-from kcs_contracts.rooms import Participant
+from kcs_contracts.rooms import Participant, Role
 
 Strategy = Literal["packed", "spread", "consistent_hash"]
 """packed: the fullest node that stays below 0.7, else the least loaded; spread: the least loaded;
@@ -42,6 +42,17 @@ class Hosted(Contract):
     meeting_id: MeetingId
     epoch: Epoch
     generation: Generation
+
+
+class Known(NamedTuple):
+    """Somebody as a meeting knows them."""
+
+    there: Participant | None
+    """As they are in it now, or in one of its breakout rooms; None: they are not."""
+    given: Role | None
+    """The role that a host gave them there, which they have when they come."""
+    removed: bool
+    """A host removed them, and nobody has added them since."""
 
 
 class Renewal(Contract):

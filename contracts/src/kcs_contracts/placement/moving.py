@@ -52,6 +52,7 @@ class Moving(Functions):
         strategy: Strategy | None = None,
         move_ms: int = MOVE_MS,
         more_ms: int = MORE_MS,
+        anywhere: bool = False,
     ) -> Assignment | None:
         """Begins to move the meeting away from there: `MediaMigrating`; answers its next home.
 
@@ -66,14 +67,15 @@ class Moving(Functions):
             strategy: how to choose among the nodes with room; None: as their pool says.
             move_ms: how long it may take at most,
             more_ms: and how much longer for each ten people.
+            anywhere: its pool goes: it keeps to none from now on.
 
         Raises:
             NoCapacity: no other node has room; the meeting stays where it is.
             MeetingIsOver: it was ended.
         """
         ring = int(hashlib.sha256(meeting_id.encode()).hexdigest()[:8], 16)
-        args = (meeting_id, from_node, from_epoch, region, strategy or "", ring, move_ms, more_ms)
-        answer = await self._call("kcs_migrate", *args)
+        where = (meeting_id, from_node, from_epoch, region, strategy or "", ring)
+        answer = await self._call("kcs_migrate", *where, move_ms, more_ms, int(anywhere))
         return assignment_of(meeting_id, answer) if answer else None
 
     async def cross(

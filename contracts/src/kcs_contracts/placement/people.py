@@ -7,7 +7,7 @@ from typing import Literal
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, SessionId
 from kcs_contracts.placement.functions import Functions
-from kcs_contracts.placement.models import Joined, Presence, Waits
+from kcs_contracts.placement.models import Joined, Known, Presence, Waits
 from kcs_contracts.rooms import MediaKind, Participant, Producer, Role
 
 PRESENCE_MS = 30_000
@@ -167,14 +167,14 @@ class People(Functions):
         )
         return bool(done)
 
-    async def person(
-        self, meeting_id: MeetingId, who: ParticipantId
-    ) -> tuple[Participant | None, Role | None]:
-        """Somebody as they are in the meeting now, or None; and the role that a host gave them
-        there, which they have when they come."""
-        found, given = await self._call("kcs_person", meeting_id, who)
-        there = Participant.model_validate_json(found) if found else None
-        return there, Role(given.strip('"')) if given else None
+    async def person(self, meeting_id: MeetingId, who: ParticipantId) -> Known:
+        """Somebody as the meeting knows them, whether they are in it or not."""
+        found, given, removed = await self._call("kcs_person", meeting_id, who)
+        return Known(
+            there=Participant.model_validate_json(found) if found else None,
+            given=Role(given.strip('"')) if given else None,
+            removed=bool(removed),
+        )
 
     async def meetings_of(self, participant_id: ParticipantId) -> list[MeetingId]:
         """The meetings that somebody is in now, or may still come back to.

@@ -1,10 +1,11 @@
 """Streams: what participants send. One producer per participant and source."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from kcs_contracts.ids import Epoch, Generation, MeetingId, ParticipantId, ProducerId
 from kcs_contracts.placement.functions import Functions
-from kcs_contracts.rooms import Producer
+from kcs_contracts.rooms import Producer, Role
 
 
 class Streams(Functions):
@@ -18,7 +19,13 @@ class Streams(Functions):
     """
 
     async def open_producer(
-        self, meeting_id: MeetingId, producer: Producer, *, epoch: Epoch, generation: Generation
+        self,
+        meeting_id: MeetingId,
+        producer: Producer,
+        *,
+        epoch: Epoch,
+        generation: Generation,
+        roles: Iterable[Role] = Role,
     ) -> ProducerId | None:
         """Makes a producer known: `ProducerOpened`, then `MediaToggled` if the flag changes.
 
@@ -26,13 +33,16 @@ class Streams(Functions):
         (`ProducerClosed`) and its id answered: the caller closes it at the node. Opening the
         same id again changes nothing.
 
+        `roles`: those that may send it, asked of the participant's of this moment.
+
         Raises:
             NotInMeeting: the participant is not in the meeting.
+            MayNotSend: their role is not among `roles` (any more).
             StaleEpoch: the media was reset or moved since it was opened at the node.
             ScreensTaken: it is a screen, and as many are shared as may be.
         """
         (older,) = await self._call(
-            "kcs_open_producer", meeting_id, producer.model_dump_json(), epoch, generation
+            "kcs_open_producer", meeting_id, producer.model_dump_json(), epoch, generation, *roles
         )
         return ProducerId(older) if older else None
 

@@ -36,13 +36,13 @@ class Survey(Functions):
         (rows,) = await self._call("kcs_unmet", within_ms)
         return [Unmet(MeetingId(m), int(people), pool, region) for m, people, pool, region in rows]
 
-    async def begun_at_ms(self) -> int | None:
-        """When this Redis was first seen empty (Unix time, ms); None when it still is.
+    async def age_ms(self) -> int | None:
+        """How long ago this Redis was first seen empty, by its own clock; None when it still is.
 
         For some time after that it does not know yet who is where: see `Nodes.renew`.
         """
-        text = await self._whole(self._redis.get("kcs:since"))
-        return None if text is None else int(text)
+        answer = await self._call("kcs_age")
+        return int(answer[0]) if answer else None
 
 
 def _housed(flat: list[str | int]) -> list[Housed]:

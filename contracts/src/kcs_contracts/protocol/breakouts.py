@@ -41,7 +41,7 @@ class Create(Payload):
 class Assignment(Payload):
     user_id: ParticipantIdText
     room_id: MeetingIdText | None
-    """null: they stay in the main meeting."""
+    """null: they belong in the main meeting."""
 
 
 class Assign(Payload):
@@ -50,7 +50,8 @@ class Assign(Payload):
         default=(), strict=False
     )
     evenly: bool = False
-    """Everybody but hosts, in equal shares; the assignments of before are forgotten."""
+    """Everybody but hosts, in equal shares; who is in a room stays assigned as they are, all other
+    assignments of before are forgotten."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -96,7 +97,8 @@ CREATE = ClientEvent(
     "breakout:create",
     Create,
     BreakoutsView,
-    "Makes breakout rooms, closed for now; instead of earlier ones that are closed.",
+    "Makes breakout rooms, closed for now; instead of earlier ones that are closed. A host who "
+    "visits one of those is called back.",
     CONTROL,
     Action.RUN_BREAKOUTS,
 )
@@ -104,7 +106,7 @@ ASSIGN = ClientEvent(
     "breakout:assign",
     Assign,
     BreakoutsView,
-    "Says who goes where. In open rooms it moves them.",
+    "Says who goes where. While the rooms are open, those hear `breakout:go`.",
     CONTROL,
     Action.RUN_BREAKOUTS,
     errors=("NOT_FOUND",),
@@ -163,6 +165,7 @@ class Go(TypedDict):
     meeting_id: MeetingId
     """The main meeting."""
     room_id: MeetingId
+    """Where to go: a room, or the main meeting again."""
     name: str
     token: str
     closes_at: str | None

@@ -240,11 +240,7 @@ CREATE_TRANSPORT = ClientEvent(
     TransportCreated,
     media.CREATE_TRANSPORT.text,
     media.CREATE_TRANSPORT.limit,
-    Choice[CreateTransport](
-        lambda p: Action.SEND_AUDIO if p.direction == "send" else Action.RECEIVE,
-        Action.SEND_AUDIO,
-        Action.RECEIVE,
-    ),
+    Action.RECEIVE,  # a guest's client makes the one to send by too, and first
     emits="transport-created",
     guide="client",
 )

@@ -137,7 +137,7 @@ MUTE = ClientEvent(
     Mute,
     Muted,
     "Mutes somebody at the server: their stream is paused whatever their client does. Whether "
-    "they may unmute themselves is the setting `allow_unmute_self`.",
+    "they may unmute themselves is the setting `allow_unmute_self`; presenters and hosts may.",
     CONTROL,
     Action.MUTE_OTHERS,
     errors=("NOT_FOUND",),

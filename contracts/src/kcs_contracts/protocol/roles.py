@@ -1,7 +1,8 @@
 """Who may do what in a meeting: one table, role x action.
 
 The roles are the architecture guide's ("Role-Based Access Control"): a co-host does all that a
-host does but end the meeting, a guest only views, and chats where the meeting's settings say so.
+host does but end the meeting, a guest only views, and chats where the meeting's settings say so;
+so it is with attendees who unmute themselves after a host has muted them.
 """
 
 from enum import StrEnum
@@ -16,6 +17,7 @@ class Action(StrEnum):
     SEND_AUDIO = "send audio"
     SEND_VIDEO = "send video"
     SHARE_SCREEN = "share a screen"
+    UNMUTE_SELF = "unmute oneself"
     CHAT = "write in the chat"
     READ_CHAT = "read the chat"
     REACT = "send reactions"
@@ -47,7 +49,7 @@ _TALK = _VIEW | {
     Action.REACT,
     Action.RAISE_HAND,
 }
-_PRESENT = _TALK | {Action.SHARE_SCREEN}
+_PRESENT = _TALK | {Action.SHARE_SCREEN, Action.UNMUTE_SELF}
 _HOST = frozenset(Action)
 
 ALLOWED: dict[Role, frozenset[Action]] = {
@@ -70,6 +72,11 @@ SENDING: dict[Source, Action] = {
     Source.SCREEN_AUDIO: Action.SHARE_SCREEN,
 }
 """The action that sending from a source is."""
+
+
+def senders(source: Source) -> tuple[Role, ...]:
+    """The roles that may send from it."""
+    return tuple(role for role in Role if allows(role, SENDING[source]))
 
 
 def allows(role: Role, action: Action, *, guest_chat: bool = False) -> bool:

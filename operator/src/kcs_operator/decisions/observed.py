@@ -9,7 +9,7 @@ from kcs_contracts.labels import DRAIN_REQUESTED, ROLE, TEMPLATE_HASH, Role
 from kcs_contracts.placement import NodeView
 from kcs_contracts.placement.models import Housed
 from kcs_contracts.resources.v1alpha1 import PodState
-from kcs_operator.manifests.names import ADDRESS, DRAINING_SINCE, SLOT
+from kcs_operator.manifests.names import ADDRESS, ANNOUNCED, DRAINING_SINCE, SLOT
 
 CONSUMERS_EACH = 10
 """Consumers that placement counts for one participant."""
@@ -209,10 +209,21 @@ def _pod(
     )
 
 
-def address_of(pod: Mapping[str, Any], *, by_pod_ip: bool) -> str:
-    """What browsers are told; empty while it is not known."""
+def address_of(pod: Mapping[str, Any], *, by_pod_ip: bool = False) -> str:
+    """What browsers are told; empty while it is not known.
+
+    An SFU pod says itself which address it announces, as its pool may say another thing by now;
+    `by_pod_ip` counts for coturn pods.
+    """
     notes, status = pod["metadata"].get("annotations", {}), pod.get("status", {})
-    found: str = notes.get(ADDRESS) or status.get("podIP" if by_pod_ip else "hostIP", "")
+    fields = [
+        variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        for container in pod.get("spec", {}).get("containers", ())
+        for variable in container.get("env", ())
+        if variable["name"] == ANNOUNCED
+    ]
+    field = fields[0] if fields else f"status.{'podIP' if by_pod_ip else 'hostIP'}"
+    found: str = notes.get(ADDRESS) or status.get(str(field).removeprefix("status."), "")
     return found
 
 

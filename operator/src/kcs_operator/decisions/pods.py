@@ -26,10 +26,13 @@ POOL_DELETED = "PoolDeleted"
 
 @dataclass(frozen=True)
 class Move:
-    """A draining pod's meetings go elsewhere; `forced` at its deadline."""
+    """A draining pod's meetings go elsewhere."""
 
     pod: ObservedPod
     forced: bool
+    """At its deadline."""
+    anywhere: bool = False
+    """Its pool goes, and with it the only place of meetings that keep to it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def plan(pods: Sequence[ObservedPod], goal: Goal, now: float) -> Plan:
         leaving = [(pod, POOL_DELETED) for pod in active]
         return Plan(
             drain=tuple(leaving),
-            move=_moves(draining, goal.drain, now),
+            move=_moves(draining, goal, now),
             delete=(*failed, *_deletable(draining, goal, now)),
         )
     outdated = [pod for pod in active if pod.template_hash != goal.template_hash]
@@ -92,7 +95,7 @@ def plan(pods: Sequence[ObservedPod], goal: Goal, now: float) -> Plan:
         create_slots=slots,
         drain=victims,
         undrain=tuple(back),
-        move=_moves([p for p in draining if p not in back], goal.drain, now),
+        move=_moves([p for p in draining if p not in back], goal, now),
         delete=(*failed, *_deletable([p for p in draining if p not in back], goal, now)),
         blocked=blocked,
     )
@@ -167,17 +170,17 @@ def _victims(
     return (*empty, *busy[: max(0, free)])
 
 
-def _moves(draining: Sequence[ObservedPod], drain: Drain, now: float) -> tuple[Move, ...]:
+def _moves(draining: Sequence[ObservedPod], goal: Goal, now: float) -> tuple[Move, ...]:
     """Meetings leave after `migrateAfter`; at once where the pod was deleted by somebody."""
-    after = duration_of(drain.migrate_after).total_seconds()
-    deadline = duration_of(drain.deadline).total_seconds()
+    after = duration_of(goal.drain.migrate_after).total_seconds()
+    deadline = duration_of(goal.drain.deadline).total_seconds()
     moves = []
     for pod in draining:
         if not pod.housed:
             continue
         age = now - pod.draining_since if pod.draining_since is not None else 0.0
         if pod.deleting or age >= after:
-            moves.append(Move(pod, forced=age >= deadline))
+            moves.append(Move(pod, forced=age >= deadline, anywhere=goal.deleted))
     return tuple(moves)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kcs_contracts.resources.v1alpha1 import PodState, Turn, Update
+from kcs_contracts.resources.v1alpha1 import PodState, SFUPoolSpec, Turn, Update
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.decisions.observed import ObservedPod
 from kcs_operator.manifests.names import PEERS
@@ -80,13 +80,13 @@ def observe_turn(
     body: Mapping[str, Any],
     loads: Loads,
     issued: Sequence[TurnServer],
-    region: str,
+    spec: SFUPoolSpec,
     now: float,
 ) -> TurnPod:
     """The pod with what it says of itself. `issued` are the pool's servers; being off that list is
     its mark."""
     allocations, heard = loads.of(pod.uid, now)
-    server = turn_server(body, pod.address, region)
+    server = turn_server(body, pod.address, spec)
     status = body.get("status", {})
     scheduled = [each for each in status.get("conditions", ()) if each["type"] == "PodScheduled"]
     reasons = " ".join(each.get("message", "") for each in scheduled)
@@ -161,17 +161,16 @@ class Egress:
         self._last: dict[str, tuple[float, int]] = {}
         self._rates: dict[str, float] = {}
 
-    def add(self, loads: Sequence[tuple[str, TurnLoad]], now: float) -> float:
-        """Takes a sample of each pod, by UID; answers the sum."""
-        rates = {}
-        for uid, load in loads:
+    def add(
+        self, found: Mapping[str, TurnLoad], present: Sequence[ObservedPod], now: float
+    ) -> float:
+        """Takes what was heard now, by UID; who was silent keeps its rate. Answers the sum."""
+        for uid, load in found.items():
             at, before = self._last.get(uid, (now, load.egress_bytes))
             if now > at and load.egress_bytes >= before:
-                rates[uid] = (load.egress_bytes - before) * 8 / 1e6 / (now - at)
-            else:
-                rates[uid] = self._rates.get(uid, 0.0)
+                self._rates[uid] = (load.egress_bytes - before) * 8 / 1e6 / (now - at)
             self._last[uid] = (now, load.egress_bytes)
-        present = {uid for uid, _ in loads}
-        self._last = {uid: value for uid, value in self._last.items() if uid in present}
-        self._rates = rates
-        return sum(rates.values())
+        uids = {pod.uid for pod in present}
+        self._last = {uid: value for uid, value in self._last.items() if uid in uids}
+        self._rates = {uid: rate for uid, rate in self._rates.items() if uid in uids}
+        return sum(self._rates.values())

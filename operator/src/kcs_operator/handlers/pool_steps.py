@@ -71,17 +71,19 @@ class PoolSteps:
         pool: SFUPool,
         steps: Plan,
         pods: Sequence[ObservedPod],
+        relays: bool,
         fresh: bool,
         now: float,
     ) -> Exception | None:
         """All of them; a step that fails holds up no other. The first error, if any.
 
-        What frees comes before what is made: a quota may be full of what is to go.
+        What frees comes before what is made: a quota may be full of what is to go. `relays`: its
+        coturn pods must not go yet.
         """
         name = body["metadata"]["name"]
         sfu = [pod for pod in pods if pod.role is Role.SFU]
         works: list[Callable[[], Awaitable[None]]] = [
-            partial(self._keep_finalizer, body, sfu, fresh, now)
+            partial(self._keep_finalizer, body, sfu, relays, fresh, now)
         ]
         if "deletionTimestamp" not in body["metadata"]:
             works += [partial(self._keep_budget, body, role) for role in _roles(pool)]
@@ -211,6 +213,7 @@ class PoolSteps:
                     NodeName(move.pod.name),
                     meeting.epoch,
                     region=pool.spec.region,
+                    anywhere=move.anywhere,
                 )
             except NoCapacity:
                 _log.warning("nowhere_to_move", pod=move.pod.name, people=meeting.people)
@@ -229,6 +232,7 @@ class PoolSteps:
                     meeting.epoch,
                     reason="moved",
                     region=pool.spec.region,
+                    anywhere=move.anywhere,
                 )
             except NoCapacity:
                 _log.error("nowhere_to_move", pod=move.pod.name, people=meeting.people)
@@ -268,12 +272,12 @@ class PoolSteps:
             self._cache.put("pods", pod.name, body)
 
     async def _keep_finalizer(
-        self, body: Object, pods: Sequence[ObservedPod], fresh: bool, now: float
+        self, body: Object, pods: Sequence[ObservedPod], relays: bool, fresh: bool, now: float
     ) -> None:
-        """The pool must not go before its calls have: held only while somebody is in one."""
-        meta = body["metadata"]
-        held = FINALIZER in meta.get("finalizers", ())
-        occupied = any(pod.occupied for pod in pods)
+        """The pool must not go before its calls have, nor before those whom it relays: held only
+        while there is somebody."""
+        meta, held = body["metadata"], is_held(body)
+        occupied = relays or any(pod.occupied for pod in pods)
         deleted = "deletionTimestamp" in meta
         if occupied:
             self._occupied_at[meta["uid"]] = now
@@ -300,6 +304,11 @@ class PoolSteps:
         except NotFound:
             await self._cluster.create("poddisruptionbudgets", budget)
         self._budgets.add(key)
+
+
+def is_held(body: Object) -> bool:
+    """The pool has the operator's finalizer."""
+    return FINALIZER in body["metadata"].get("finalizers", ())
 
 
 def _roles(pool: SFUPool) -> tuple[Role, ...]:

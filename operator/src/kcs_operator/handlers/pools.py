@@ -29,7 +29,7 @@ from kcs_operator.decisions.pods import Goal, Plan, plan
 from kcs_operator.decisions.pool_status import Seen
 from kcs_operator.decisions.scaling import Demand, Wanted
 from kcs_operator.decisions.strategies import strategy_of
-from kcs_operator.handlers.pool_steps import PoolSteps
+from kcs_operator.handlers.pool_steps import PoolSteps, is_held
 from kcs_operator.handlers.pool_telling import PoolTelling
 from kcs_operator.handlers.turn import TurnOutcome, TurnSide
 from kcs_operator.handlers.watching import Cache
@@ -109,7 +109,7 @@ class Pools:
         memory = self._memories.setdefault(name, _Memory(scaling.Stabiliser(now)))
         try:
             pods = await self._observe(name, pool, memory, now)
-            fresh = await self._is_fresh(now)
+            fresh = await self._is_fresh()
             unmet = _unmet_of(name, pool, await self._placement.unmet())
             await self._placement.set_strategy(name, strategy_of(pool.spec))
         except (RedisError, PlacementError, OSError, TimeoutError):
@@ -135,7 +135,8 @@ class Pools:
         now: float,
     ) -> tuple[TurnOutcome, Exception | None]:
         """SFU pods, then coturn pods whatever became of the first; the first error, if any."""
-        failure = await self._steps.take(body, pool, steps, pods, fresh, now)
+        relays = self._turn.holds(body, pods, held=is_held(body))
+        failure = await self._steps.take(body, pool, steps, pods, relays, fresh, now)
         turn = TurnOutcome(
             pods=tuple(pod for pod in pods if pod.role is Role.TURN),
             desired=pool.status.desired_turn_replicas,
@@ -144,7 +145,7 @@ class Pools:
             turn = await self._turn.reconcile(body, pool, pods, now)
         except Exception as error:  # said in the status, then raised by the caller
             failure = failure or error
-        return turn, failure
+        return turn, failure or turn.failure
 
     async def _observe(
         self, name: str, pool: SFUPool, memory: _Memory, now: float
@@ -160,11 +161,11 @@ class Pools:
         self._note_quick_ends(found, memory, now)
         return found
 
-    async def _is_fresh(self, now: float) -> bool:
+    async def _is_fresh(self) -> bool:
         """Whether Redis was empty a moment ago, and does not know yet who is where."""
-        begun = await self._placement.begun_at_ms()
-        settle = self._settings.operator.redis_settle_seconds
-        return settle > 0 and (begun is None or now - begun / 1000 < settle)
+        age_ms = await self._placement.age_ms()
+        settle_s = self._settings.operator.redis_settle_seconds
+        return settle_s > 0 and (age_ms is None or age_ms < settle_s * 1000)
 
     def _measure(self, name: str, pods: Sequence[ObservedPod], memory: _Memory) -> None:
         present = {pod.uid for pod in pods}

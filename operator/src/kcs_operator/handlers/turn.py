@@ -5,14 +5,14 @@ deleted when nobody is connected and the credentials that were given out with it
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from aiohttp import ClientSession
 
 from kcs_contracts.labels import POOL, ROLE, Role
 from kcs_contracts.placement import Placement
-from kcs_contracts.resources.v1alpha1 import AnnouncedAddressFrom, PodState, SFUPool, Turn
+from kcs_contracts.resources.v1alpha1 import PodState, SFUPool, Turn
 from kcs_contracts.resources.v1alpha1.common import duration_of
 from kcs_contracts.turn_servers import TurnServer
 from kcs_operator.cluster import Cluster, Object
@@ -29,6 +29,7 @@ from kcs_operator.decisions.turn import (
     update_of,
     wanted_turn,
 )
+from kcs_operator.errors import OperatorError
 from kcs_operator.handlers.turn_secrets import SecretStore
 from kcs_operator.handlers.turn_steps import Aim, TurnSteps
 from kcs_operator.handlers.watching import Cache
@@ -54,6 +55,8 @@ class _Memory:
     desired: int | None = None
     configs: set[str] = field(default_factory=set)
     """Hashes of the configurations that there may be."""
+    seen: tuple[TurnPod, ...] = ()
+    """The pods at the last look."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class TurnOutcome:
     desired: int = 0
     template_hash: str = ""
     problem: str = ""
+    failure: Exception | None = None
+    """A step failed; the others were taken."""
 
 
 class TurnSide:
@@ -89,6 +94,17 @@ class TurnSide:
         self._memories.pop(name, None)
         self._secrets.forget(name)
 
+    def holds(self, body: Object, pods: Sequence[ObservedPod], *, held: bool) -> bool:
+        """Whether the pool must not go, for people who are relayed. Of those who may be, as their
+        pod was not heard from yet, that is so if it was before (`held`)."""
+        turn_pods = [pod for pod in pods if pod.role is Role.TURN and not pod.deleting]
+        if _is_deleted(body):
+            return bool(turn_pods)
+        memory = self._memories.get(body["metadata"]["name"])
+        seen = {pod.uid: pod for pod in memory.seen} if memory else {}
+        known = [seen[pod.uid] for pod in turn_pods if pod.uid in seen and seen[pod.uid].load_known]
+        return any(pod.occupied for pod in known) or (held and len(known) < len(turn_pods))
+
     async def reconcile(
         self, body: Object, pool: SFUPool, pods: Sequence[ObservedPod], now: float
     ) -> TurnOutcome:
@@ -102,27 +118,31 @@ class TurnSide:
         await self._ask(turn_pods, memory, now)
         issued = await self._placement.issued_turn_servers(name)
         observed = self._observe(turn_pods, pool, memory, issued, now)
+        memory.seen = observed
         peers = turn_peers(_sfu_addresses(self._cache))
-        untold = await self._steps.tell_peers(observed, peers)
-        wanted, aim, problem = 0, Aim(), ""
-        if spec is not None and not _is_deleted(body):
+        failure = await self._steps.tell_peers(observed, peers)
+        wanted, aim = 0, Aim()
+        stays = spec is not None and not _is_deleted(body)
+        if spec is not None and stays:
             wanted = self._wanted(name, pool, spec, observed, memory, now)
-            secrets = await self._secrets.read()
-            aim = Aim(turn_template_hash(pool.spec, secrets), peers, secrets)
-            if not peers and any(_serves(pod, now) for pod in pods):
-                problem = "No SFU pod has an IPv4 address, so coturn relays to none."
+            try:
+                secrets = await self._secrets.read()
+                aim = Aim(turn_template_hash(pool.spec, secrets), peers, secrets)
+            except OperatorError as error:  # what runs goes on, and nothing new is made
+                failure = failure or error
         steps = self._plan(body, pool, observed, wanted, aim, now)
         if not pool.spec.paused or _is_deleted(body):
-            await self._steps.take(body, steps, observed, aim, memory.configs, now)
+            took = await self._steps.take(body, steps, observed, aim, memory.configs, now)
+            failure = failure or took
         await self._issue(name, spec, observed, steps, issued, now)
         if spec is None and not observed and not memory.configs:
             self.forget(name)
-        if spec is not None and not _is_deleted(body):
+        if stays and aim.secrets:
             self._secrets.report(name, _taken(observed, aim, now), now)
             await self._secrets.rotate(self._pools_with_coturn(), now)
-        if untold is not None:
-            raise untold
-        return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem)
+        nowhere = stays and not peers and any(_serves(pod, now) for pod in pods)
+        problem = "No SFU pod has an IPv4 address, so coturn relays to none." if nowhere else ""
+        return TurnOutcome(observed, wanted, _hash_of(aim, observed), problem, failure)
 
     def _observe(
         self,
@@ -134,7 +154,7 @@ class TurnSide:
     ) -> tuple[TurnPod, ...]:
         bodies = self._cache.pods
         return tuple(
-            observe_turn(pod, bodies[pod.name], memory.loads, issued, pool.spec.region, now)
+            observe_turn(pod, bodies[pod.name], memory.loads, issued, pool.spec, now)
             for pod in pods
             if pod.name in bodies
         )
@@ -160,15 +180,17 @@ class TurnSide:
             deleted=_is_deleted(body),
             settled_s=self._settled_s,
         )
-        return plan(pods, goal, now)
+        steps = plan(pods, goal, now)
+        return steps if aim.secrets else replace(steps, create_slots=())
 
     async def _ask(self, pods: Sequence[ObservedPod], memory: _Memory, now: float) -> None:
         if now - memory.asked_at < _ASK_EVERY_S:
             return
         memory.asked_at = now
         urls = {pod.uid: f"http://{pod.ip}:{EXPORTER_PORT}/metrics" for pod in pods if pod.ip}
-        memory.loads.add(await self._metrics.read(urls), pods, now)
-        memory.mbps = memory.egress.add(list(memory.loads.last.items()), now)
+        found = await self._metrics.read(urls)
+        memory.loads.add(found, pods, now)
+        memory.mbps = memory.egress.add(found, pods, now)
 
     def _wanted(
         self,
@@ -228,10 +250,8 @@ def _sfu_addresses(cache: Cache) -> list[str]:
     found = []
     for pod in cache.pods.values():
         labels = pod["metadata"]["labels"]
-        pool = cache.pools.get(labels[POOL])
-        if pool is not None and labels.get(ROLE) == Role.SFU:
-            told = pool["spec"].get("exposure", {}).get("announcedAddressFrom")
-            found.append(address_of(pod, by_pod_ip=told == AnnouncedAddressFrom.POD_IP))
+        if labels[POOL] in cache.pools and labels.get(ROLE) == Role.SFU:
+            found.append(address_of(pod))
     return found
 
 

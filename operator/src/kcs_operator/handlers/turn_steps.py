@@ -50,8 +50,8 @@ class TurnSteps:
         aim: Aim,
         configs: set[str],
         now: float,
-    ) -> None:
-        """All of them; a step that fails holds up no other, and the first error is raised.
+    ) -> Exception | None:
+        """All of them; a step that fails holds up no other. The first error, if any.
 
         `configs`: the hashes of configurations that there may be; it is kept up to date.
         """
@@ -64,9 +64,8 @@ class TurnSteps:
             works.append(self._annotate(pod, notes))
         if steps.create_slots:
             works.append(self._create(body, aim, configs, steps.create_slots))
-        if failure := await _all(works):
-            raise failure
-        await self._drop_configs(body, steps, pods, aim, configs)
+        works.append(self._drop_configs(body, steps, pods, aim, configs))
+        return await _all(works)
 
     async def tell_peers(self, pods: Sequence[TurnPod], peers: str) -> Exception | None:
         """Lets the pods relay to these addresses (`PEERS`) and to no others; the first failure."""

@@ -76,6 +76,8 @@ def turn_hash(spec: SFUPoolSpec) -> str:
     said = _said(spec, {"turn", "template"})
     exposure, defaults = spec.exposure, Turn()
     own = {k: v for k, v in said.get("turn", {}).items() if k not in _NOT_IN_A_COTURN_POD}
+    if "tls" in own:
+        own["tls"] = {k: v for k, v in own["tls"].items() if k != "host"}
     if turn_quota(turn) != turn_quota(defaults):
         own["quota"] = turn_quota(turn)
     template = {k: v for k, v in said.get("template", {}).items() if k not in _SFU_CONTAINER}

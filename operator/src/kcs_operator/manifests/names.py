@@ -8,6 +8,8 @@ DRAINING_SINCE = f"{GROUP}/draining-since"
 """Annotation: when the pod began to drain; deadlines count from there."""
 ADDRESS = f"{GROUP}/announced-address"
 """Annotation: the address that browsers are told."""
+ANNOUNCED = "KCS_MEDIA__ANNOUNCED_ADDRESS"
+"""Variable of an SFU pod: the address that browsers are told, or which one of the pod's it is."""
 PEERS = f"{GROUP}/sfu-addresses"
 """Annotation of a coturn pod: the IPv4 addresses that it may relay to, separated by commas."""
 

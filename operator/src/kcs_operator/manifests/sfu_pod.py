@@ -11,7 +11,7 @@ from kcs_contracts.resources.v1alpha1 import (
     SFUPoolSpec,
 )
 from kcs_operator.manifests.identity import metadata, sfu_hash
-from kcs_operator.manifests.names import ADDRESS, CONTROL_PORT, SLOT
+from kcs_operator.manifests.names import ADDRESS, ANNOUNCED, CONTROL_PORT, SLOT
 from kcs_operator.manifests.pod import container, from_field, from_secret, pod, variable
 from kcs_operator.settings import Settings
 
@@ -116,12 +116,12 @@ def _environment(
 ) -> list[dict[str, Any]]:
     exposure, pods = spec.exposure, settings.pods
     if exposure.announced_address_from is AnnouncedAddressFrom.HOST_IP:
-        announced = from_field("KCS_MEDIA__ANNOUNCED_ADDRESS", "status.hostIP")
+        announced = from_field(ANNOUNCED, "status.hostIP")
     elif exposure.announced_address_from is AnnouncedAddressFrom.POD_IP:
-        announced = from_field("KCS_MEDIA__ANNOUNCED_ADDRESS", "status.podIP")
+        announced = from_field(ANNOUNCED, "status.podIP")
     else:
         told = address or exposure.announced_address or ""
-        announced = variable("KCS_MEDIA__ANNOUNCED_ADDRESS", told)
+        announced = variable(ANNOUNCED, told)
     return [
         from_field("POD_IP", "status.podIP"),
         from_field("KCS_NODE__NAME", "metadata.name"),

@@ -33,7 +33,7 @@ _UDP, _TCP, _OVER_TLS = "turn-udp", "turn-tcp", "turn-tls"
 _LOW_PORTS = {"net.ipv4.ip_unprivileged_port_start": "0"}
 """Lets a user that is not root have port 443; Pod Security's `restricted` takes it."""
 _REQUESTS = {"cpu": "100m", "memory": "64Mi"}
-"""Enough to stay where a Kubernetes node runs out; what it takes under load is not measured."""
+"""Enough to stay where a Kubernetes node runs out, not to relay what a pod is made for."""
 
 
 def turn_peers(addresses: Sequence[str]) -> str:
@@ -187,11 +187,15 @@ def _ports(spec: SFUPoolSpec) -> list[dict[str, Any]]:
     ]
 
 
-def turn_server(body: Mapping[str, Any], address: str, region: str) -> TurnServer | None:
+def turn_server(body: Mapping[str, Any], address: str, spec: SFUPoolSpec) -> TurnServer | None:
     """What browsers are told of a coturn pod; None: it has no address that they can be told.
 
     The ports are the pod's own: a change of the pool's ports reaches its successor alone.
     """
+    tls = spec.turn.tls if spec.turn else None
+    host = tls.host if tls else None
+    if host is not None and host.startswith("*"):
+        host = address.replace(".", "-") + host[1:]
     ports = {
         port["name"]: port["containerPort"]
         for each in body["spec"]["containers"]
@@ -201,7 +205,8 @@ def turn_server(body: Mapping[str, Any], address: str, region: str) -> TurnServe
     try:
         return TurnServer(
             host=address,
-            region=region,
+            tls_host=host,
+            region=spec.region,
             udp_port=ports.get(_UDP),
             tcp_port=ports.get(_TCP),
             tls_port=ports.get(_OVER_TLS),

@@ -200,8 +200,8 @@ class Channel:
                     self._message(data[pos - size : pos])
                 if self._error is not None:
                     return
-        except flat.READ_ERRORS as error:
-            self._garbled(error)
+        except Exception as error:
+            self._not_taken(error)
         self._rest = data[pos:]
 
     def _message(self, buf: bytes) -> None:
@@ -278,8 +278,8 @@ class Channel:
                     self._settle(first)
                 else:
                     self._deliver(first)
-        except flat.READ_ERRORS as error:
-            self._garbled(error)
+        except Exception as error:  # whatever it is: what waits behind would wait for ever
+            self._not_taken(error)
 
     def _log(self, line: str) -> None:
         if HANDSHAKE_ID in line:
@@ -289,9 +289,11 @@ class Channel:
 
     # End
 
-    def _garbled(self, error: Exception) -> None:
-        logger.error("the worker (pid %d) sent a malformed message", self._pid, exc_info=error)
-        self.lost(MalformedFrame(f"the worker (pid {self._pid}) sent a malformed message: {error}"))
+    def _not_taken(self, error: Exception) -> None:
+        """A message is malformed, or we are mistaken: either way nobody knows what it has done."""
+        text = f"a message of the worker (pid {self._pid}) could not be taken: {error!r}"
+        logger.error(text, exc_info=error)
+        self.lost(MalformedFrame(text))
 
     def lost(self, error: ChannelClosed | None) -> None:
         """The worker hung up or went mad: tells the owner, once, who closes the channel then."""

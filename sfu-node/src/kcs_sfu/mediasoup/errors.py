@@ -4,7 +4,7 @@ MediasoupError
 ├── WorkerStartError        the worker did not start: no binary, wrong version or settings
 ├── ChannelClosed           the worker was closed by us: nothing can be asked of it any more
 │   ├── WorkerDied          its process ended by itself
-│   └── MalformedFrame      it sent bytes that are no message; it was killed for it
+│   └── MalformedFrame      a message of it could not be taken; it was killed for it
 ├── RequestTimeout          no answer in time (also a TimeoutError); it may come late
 ├── RequestRejected         the worker answered with an error
 │   ├── RejectedTypeError   ... it found the arguments wrong (also a TypeError)
@@ -40,7 +40,7 @@ class WorkerDied(ChannelClosed):
 
 
 class MalformedFrame(ChannelClosed):
-    """The worker sent a message that is too long or undecodable: channel closed, worker killed."""
+    """A message was too long or undecodable, or we failed at it: channel closed, worker killed."""
 
 
 class RequestTimeout(MediasoupError, TimeoutError):

@@ -7,15 +7,12 @@ table at `pos` starts with the distance back to its vtable, which lists where ea
     if fields[1]:                            # 0: the field has its default value
         value = buf[pos + fields[1]]         # a byte; use u32(), text(), follow() for the rest
 
-Only bytes that a worker sent are read here. Anything that does not fit raises one of `READ_ERRORS`,
-which the channel turns into MalformedFrame. Source: the FlatBuffers binary format ("Internals").
+Only bytes that a worker sent are read here. Anything that does not fit raises an exception, which
+the channel turns into MalformedFrame. Source: the FlatBuffers binary format ("Internals").
 """
 
 import struct
 from typing import NamedTuple
-
-READ_ERRORS = (struct.error, IndexError, KeyError, ValueError)
-"""What reading a broken buffer raises (UnicodeDecodeError is a ValueError)."""
 
 _u16 = struct.Struct("<H").unpack_from
 _i32 = struct.Struct("<i").unpack_from

@@ -42,7 +42,7 @@ from kcs_contracts.protocol.roles import Action, allows
 from kcs_contracts.rooms import MediaKind, Participant, Producer
 from kcs_signaling.dialects import views
 from kcs_signaling.rooms.peer import Peer, Room
-from kcs_signaling.rooms.permissions import is_host
+from kcs_signaling.rooms.permissions import is_host, may_unmute_self
 from kcs_signaling.service.chat import may_see
 
 Reached = Callable[[Peer], bool]
@@ -165,7 +165,7 @@ def _muted(room: Room, event: ParticipantChanged, kind: MediaKind, muted: bool) 
         },
     )
     if muted:
-        may = live.settings.allow_unmute_self or is_host(target.role)
+        may = may_unmute_self(target.role, live.settings)
         told = {"kind": kind, "reason": event.note, "may_unmute": may}
         yield Told("muted:by-host", {"meeting_id": room.id, **told}, _only(target.id))
 

@@ -56,7 +56,7 @@ async def note(
     )
 
 
-@router.get("", responses=documented(401, 403, 404, 422, 503))
+@router.get("", responses=documented(401, 403, 404, 422, 429, 503))
 async def read_audit(
     services: Services,
     caller: Person,

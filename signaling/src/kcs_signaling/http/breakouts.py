@@ -26,7 +26,7 @@ class BreakoutsView(Contract):
     closes_at: datetime | None = Field(description="null: when a host closes them.")
 
 
-@router.get("", responses=documented(401, 403, 404, 503))
+@router.get("", responses=documented(401, 403, 404, 429, 503))
 async def read_breakouts(services: Services, meeting: HostedMeeting) -> BreakoutsView:
     """A meeting's breakout rooms; without any, `rooms` is empty."""
     found = await services.placement.breakouts(meeting.id) or Breakouts(rooms=())

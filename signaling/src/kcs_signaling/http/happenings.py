@@ -14,7 +14,7 @@ from kcs_signaling.http.problems import documented
 from kcs_signaling.records.paging import BadCursor
 from kcs_signaling.records.stats import Measure, StatsMinute
 
-_ERRORS = documented(401, 403, 404, 422, 503)
+_ERRORS = documented(401, 403, 404, 422, 429, 503)
 
 
 class ParticipantView(Contract):

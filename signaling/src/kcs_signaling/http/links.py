@@ -181,7 +181,7 @@ async def invite(
     return MadeInvitation(**view, join_url=made.link, not_sent_because=made.not_sent_because)
 
 
-@router.get("/invitations", responses=documented(401, 403, 404, 422, 503))
+@router.get("/invitations", responses=documented(401, 403, 404, 422, 429, 503))
 async def list_invitations(
     services: Services, meeting: HostedMeeting, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Page[InvitationView]:

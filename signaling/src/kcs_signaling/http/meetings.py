@@ -7,7 +7,7 @@ for again by the caller, and both steps bear to be made twice.
 import hashlib
 import time
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Header, Request, Response
@@ -101,7 +101,7 @@ async def create_meeting(
     return CreatedMeeting(**view.model_dump(), meeting_token=token)
 
 
-@router.get("", responses=documented(401, 403, 422, 503))
+@router.get("", responses=documented(401, 403, 422, 429, 503))
 async def list_meetings(
     services: Services, caller: Person, cursor: Cursor = None, limit: Limit = DEFAULT_LIMIT
 ) -> Page[MeetingView]:
@@ -110,7 +110,7 @@ async def list_meetings(
     return page_of(lambda meeting: view_of(services, meeting), page)
 
 
-@router.get("/{meeting_id}", responses={200: _ETAG, **documented(401, 404, 503)})
+@router.get("/{meeting_id}", responses={200: _ETAG, **documented(401, 403, 404, 429, 503)})
 async def read_meeting(
     services: Services, meeting: ReadableMeeting, response: Response
 ) -> MeetingView:
@@ -132,8 +132,10 @@ async def change_meeting(
 ) -> MeetingView:
     """Changes a meeting that is not over, unless somebody else has changed it meanwhile.
 
-    `If-Match` must hold the ETag that was read (or `*`, for whatever is there now). People who
-    are in the meeting stay, whatever `max_participants` says then.
+    `If-Match` must hold the ETag that was read (or `*`, for whatever is there now). Asked again
+    where the answer did not come, with the old ETag: a change that was made is not made twice, and
+    the meeting that runs is told again. People who are in the meeting stay, whatever
+    `max_participants` says then.
     """
     if if_match is None:
         raise PreconditionRequired("send If-Match with the ETag of the meeting as you read it")
@@ -142,20 +144,13 @@ async def change_meeting(
     values = changes.values()
     if "settings" in values:
         values["settings"] = meeting.settings | values["settings"]
-    changed: Meeting | None = meeting
-    if not _matches(if_match, meeting):
-        changed = None
-    elif values:
-        changed = await services.records.meetings.change(meeting.id, meeting.version, **values)
-    if changed is None:
-        raise PreconditionFailed("the meeting has changed since you read it: read it again")
-    if values:
-        details = {"fields": sorted(values)}
-        await note(services, "meeting.changed", caller, meeting_id=meeting.id, details=details)
-        _log.info("meeting_changed", meeting_id=meeting.id, user_id=caller.user_id)
+    if _matches(if_match, meeting):
+        meeting = await _changed(services, caller, meeting, values)
+    elif not values or values != {name: getattr(meeting, name) for name in values}:
+        raise _changed_meanwhile()
     if "settings" in values:
-        await tell_room(services, changed)
-    return _shown(services, response, changed)
+        await tell_room(services, meeting)
+    return _shown(services, response, meeting)
 
 
 @router.delete("/{meeting_id}", status_code=204, responses=documented(401, 403, 404, 429, 503))
@@ -182,6 +177,24 @@ async def end_meeting(
     await services.endings.end_live(meeting.id, "ended_by_host", again=again)
     services.records.journal.ended(meeting.id, ended.ended_at or time.time())
     return _shown(services, response, ended)
+
+
+async def _changed(
+    services: RestServices, caller: Identity, meeting: Meeting, values: dict[str, Any]
+) -> Meeting:
+    if not values:
+        return meeting
+    changed = await services.records.meetings.change(meeting.id, meeting.version, **values)
+    if changed is None:
+        raise _changed_meanwhile()
+    details = {"fields": sorted(values)}
+    await note(services, "meeting.changed", caller, meeting_id=meeting.id, details=details)
+    _log.info("meeting_changed", meeting_id=meeting.id, user_id=caller.user_id)
+    return changed
+
+
+def _changed_meanwhile() -> PreconditionFailed:
+    return PreconditionFailed("the meeting has changed since you read it: read it again")
 
 
 async def tell_room(services: RestServices, meeting: Meeting) -> None:

@@ -44,25 +44,25 @@ class StreamView(Contract):
 router = APIRouter(prefix="/api/v1", tags=["recordings and streams"])
 
 
-@router.get("/meetings/{meeting_id}/recordings", responses=documented(401, 403, 404, 503))
+@router.get("/meetings/{meeting_id}/recordings", responses=documented(401, 403, 404, 429, 503))
 async def list_recordings(meeting: HostedMeeting) -> Page[RecordingView]:
     """A meeting's recordings: none, since no recorder is configured here yet."""
     return Page(items=[], next=None)
 
 
-@router.get("/meetings/{meeting_id}/streams", responses=documented(401, 403, 404, 503))
+@router.get("/meetings/{meeting_id}/streams", responses=documented(401, 403, 404, 429, 503))
 async def list_streams(meeting: HostedMeeting) -> Page[StreamView]:
     """A meeting's live streams: none, since no streamer is configured here yet."""
     return Page(items=[], next=None)
 
 
-@router.get("/recordings/{recording_id}", responses=documented(401, 404))
+@router.get("/recordings/{recording_id}", responses=documented(401, 404, 429))
 async def read_recording(caller: Caller, recording_id: RecordingId) -> RecordingView:
     """A recording. No recorder is configured here yet, so there is none."""
     _none()
 
 
-@router.delete("/recordings/{recording_id}", status_code=204, responses=documented(401, 404))
+@router.delete("/recordings/{recording_id}", status_code=204, responses=documented(401, 404, 429))
 async def delete_recording(caller: Caller, recording_id: RecordingId) -> None:
     """Deletes a recording. No recorder is configured here yet, so there is none."""
     _none()
@@ -73,7 +73,7 @@ async def delete_recording(caller: Caller, recording_id: RecordingId) -> None:
     response_class=Response,
     responses={
         200: {"description": "The file.", "content": {"video/mp4": {}}},
-        **documented(401, 404),
+        **documented(401, 404, 429),
     },
 )
 async def download_recording(caller: Caller, recording_id: RecordingId) -> Response:

@@ -2,19 +2,20 @@
 
 The host sees everything at any time. Others must have been let in: a link alone, or a place in
 the waiting room, shows nothing. They see what a participant saw: until they left last, and, where
-the meeting keeps its history from newcomers, from when they first came.
+the meeting keeps its history from newcomers, from when they first came. Whoever was removed sees
+nothing while the meeting runs. Co-hosts see and do what hosts do until it is over.
 """
 
 from typing import Annotated
 
 from fastapi import Depends
 
-from kcs_contracts.ids import ParticipantId
 from kcs_contracts.models import Contract
+from kcs_contracts.placement import Known
 from kcs_contracts.protocol.roles import HOSTS
-from kcs_contracts.rooms import Participant, Role
+from kcs_contracts.rooms import Role
 from kcs_signaling.errors import AccessDenied
-from kcs_signaling.http.needs import Caller, ReadableMeeting, RestServices, Services, is_host
+from kcs_signaling.http.needs import Caller, FoundMeeting, KnownThere, Services, is_host
 from kcs_signaling.identity import Identity
 from kcs_signaling.ports import Meeting
 
@@ -23,7 +24,7 @@ class Standing(Contract):
     """Somebody who may see what participants see."""
 
     role: Role
-    """Now, or when they would come back."""
+    """Now, or when they would come back; once it is over, none of `HOSTS` but for its host."""
     since: float | None = None
     """They see nothing from before: Unix time, in s; None: all of it."""
     until: float | None = None
@@ -39,10 +40,12 @@ class Standing(Contract):
         return (self.since is None or self.since <= at) and (self.until is None or at <= self.until)
 
 
-async def _standing(services: Services, caller: Caller, meeting: ReadableMeeting) -> Standing:
-    if is_host(caller, meeting):
+async def _standing(
+    services: Services, caller: Caller, meeting: FoundMeeting, known: KnownThere
+) -> Standing:
+    if caller.user_id == meeting.host_id and is_host(caller, meeting):
         return Standing(role=Role.HOST)
-    there, role = await _now(services, caller, meeting)
+    there, role = known.there if known else None, _role(caller, meeting, known)
     stay = await services.records.sessions.stay(meeting.id, caller.user_id)
     if stay is None and there is None:
         raise AccessDenied("only people who are or were in the meeting may see this")
@@ -59,13 +62,13 @@ Insider = Annotated[Standing, Depends(_standing)]
 """What the caller is in the meeting of the path; 403 for whoever never was in it."""
 
 
-async def _now(
-    services: RestServices, caller: Identity, meeting: Meeting
-) -> tuple[Participant | None, Role]:
-    """The caller as they are in the meeting now, and the role that they have in it."""
+def _role(caller: Identity, meeting: Meeting, known: Known | None) -> Role:
+    """The role that the caller has in the meeting, or has when they come back.
+
+    What the meeting says stands above the token. One that is over says nothing any more: a
+    co-host may have been demoted or removed there, so nobody leads it but whose it was.
+    """
     role = caller.role or meeting.default_role
-    if meeting.ended_at is not None:
-        return None, role
-    me = ParticipantId(caller.user_id)
-    there, given = await services.placement.person(meeting.id, me)
-    return there, there.role if there is not None else given or role
+    if known is not None:
+        return known.there.role if known.there else known.given or role
+    return Role.PRESENTER if role in HOSTS else role

@@ -9,6 +9,7 @@ missing at the log's end.
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from kcs_contracts.ids import MeetingId, UserId
 from kcs_contracts.models import Contract, JsonObject
 from kcs_signaling.records.database import Database
 from kcs_signaling.records.paging import Page, read_page
-from kcs_signaling.records.tables import AuditHeadRow, AuditRow, MeetingRow, PersonRow
+from kcs_signaling.records.tables import AuditHeadRow, AuditRow, MeetingRow, PersonRow, Words
 
 NO_HASH = "0" * 64
 """Stands before the first row."""
@@ -42,6 +43,17 @@ class AuditEntry(Contract):
     meeting_id: MeetingId | None
     details: JsonObject
     hash: str
+
+
+class Act(Contract):
+    """What was done, on its way into the log; `Audit.write` says what `details` may hold."""
+
+    action: str
+    at: float
+    actor: UserId
+    subject: UserId | None = None
+    meeting_id: MeetingId | None = None
+    details: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -80,16 +92,16 @@ class Audit:
             details: facts and ids of things. Never names, addresses, texts or user ids: they
                 could not be erased. A user id goes to `actor` or `subject`.
         """
+        act = Act(
+            action=action,
+            at=at,
+            actor=actor,
+            subject=subject,
+            meeting_id=meeting_id,
+            details=details,
+        )
         async with self._database.begin() as connection:
-            await append(
-                connection,
-                action,
-                at=at,
-                actor=actor,
-                subject=subject,
-                meeting_id=meeting_id,
-                details=details,
-            )
+            await append(connection, [act])
 
     async def of_meeting(
         self, meeting_id: MeetingId, *, after: str | None = None, limit: int = 50
@@ -145,35 +157,36 @@ class Audit:
             )
 
 
-async def append(
-    connection: AsyncConnection,
-    action: str,
-    *,
-    at: float,
-    actor: UserId,
-    subject: UserId | None = None,
-    meeting_id: MeetingId | None = None,
-    details: JsonObject | None = None,
-) -> None:
-    """Appends a row within a transaction, which holds the log until its end."""
+async def append(connection: AsyncConnection, acts: Sequence[Act]) -> None:
+    """Appends rows, at least one, within a transaction, which holds the log until its end.
+
+    However many they are, it is a handful of statements: others wait for the log meanwhile.
+    """
+    details = [canonical(act.details or {}) for act in acts]  # before the lock: it may raise
     taken = await connection.execute(
         update(AuditHeadRow)
-        .values(seq=AuditHeadRow.seq + 1)
+        .values(seq=AuditHeadRow.seq + len(acts))
         .returning(AuditHeadRow.seq, AuditHeadRow.hash)
     )
     head = taken.one()
-    row = {
-        "seq": head.seq,
-        "at": float(at),  # as it is read back
-        "action": action,
-        "actor": await _pseudonym(connection, actor),
-        "subject": None if subject is None else await _pseudonym(connection, subject),
-        "meeting_id": meeting_id,
-        "details": canonical(details or {}),
-    }
-    row["hash"] = _hash(head.hash, row)
-    await connection.execute(insert(AuditRow).values(row))
-    await connection.execute(update(AuditHeadRow).values(hash=row["hash"]))
+    people = {who for act in acts for who in (act.actor, act.subject) if who is not None}
+    names = await _pseudonyms(connection, people)
+    rows: list[JsonObject] = []
+    last: str = head.hash
+    for seq, (act, text) in enumerate(zip(acts, details, strict=True), head.seq - len(acts) + 1):
+        row: JsonObject = {
+            "seq": seq,
+            "at": float(act.at),  # as it is read back
+            "action": act.action,
+            "actor": names[act.actor],
+            "subject": None if act.subject is None else names[act.subject],
+            "meeting_id": act.meeting_id,
+            "details": text,
+        }
+        last = row["hash"] = _hash(last, row)
+        rows.append(row)
+    await connection.execute(insert(AuditRow), rows)
+    await connection.execute(update(AuditHeadRow).values(hash=last))
 
 
 def canonical(value: JsonObject) -> str:
@@ -199,14 +212,18 @@ def _next(known: Verdict, row: RowMapping) -> Verdict:
     return Verdict(expected, row["hash"])
 
 
-async def _pseudonym(connection: AsyncConnection, user_id: UserId) -> str:
-    """The person's, made where they have none; the log's lock keeps others from making it too."""
-    query = select(PersonRow.pseudonym).where(PersonRow.user_id == user_id)
-    known: str | None = (await connection.execute(query)).scalar_one_or_none()
-    if known is None:
-        known = secrets.token_hex(16)
-        await connection.execute(insert(PersonRow).values(pseudonym=known, user_id=user_id))
-    return known
+async def _pseudonyms(connection: AsyncConnection, people: set[UserId]) -> dict[UserId, str]:
+    """Theirs, made for who has none; the log's lock keeps others from making them too."""
+    kept = {who: Words.kept(who) for who in people}
+    query = select(PersonRow.user_id, PersonRow.pseudonym)
+    found = await connection.execute(query.where(PersonRow.user_id.in_(sorted(kept.values()))))
+    known: dict[str, str] = {row.user_id: row.pseudonym for row in found}
+    new = {who: secrets.token_hex(16) for who in sorted(kept.values()) if who not in known}
+    if new:
+        rows = [{"user_id": who, "pseudonym": pseudonym} for who, pseudonym in new.items()]
+        await connection.execute(insert(PersonRow), rows)
+    known |= new
+    return {who: known[name] for who, name in kept.items()}
 
 
 def _named() -> Select[Any]:

@@ -6,7 +6,7 @@ Calls run through `Database.begin`, which bounds their time and turns the driver
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from asyncpg.exceptions import PostgresError
@@ -20,11 +20,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from kcs_signaling.errors import Unavailable
 from kcs_signaling.records.tables import Base
 
+_AT_ONCE = 500
+"""Rows in one transaction that could be split, at most."""
 _TIMEOUT_S = 3.0
 """For a whole transaction, waiting for a connection and for SQLite's write lock included."""
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 _AWAY = ("08", "40", "53", "55P03", "57")
 """SQLSTATEs of a server that is gone, stops, is out of means or undid a transaction for another."""
+
+
+class BatchSize:
+    """How much of a long work goes into one transaction, so that it ends in time: half as much
+    after one that did not, down to a single row, and slowly more again."""
+
+    def __init__(self) -> None:
+        self.rows = _AT_ONCE
+
+    def done(self) -> None:
+        """The transaction is committed."""
+        self.rows = min(self.rows + self.rows // 4 + 1, _AT_ONCE)
+
+    def failed(self) -> None:
+        """The transaction was not committed in time."""
+        self.rows = max(self.rows // 2, 1)
 
 
 class Database:
@@ -67,20 +85,25 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
-    """The database at a SQLAlchemy URL, as it is; closes its connections at the end."""
+async def open_database(url: str, timeout_s: float = _TIMEOUT_S) -> AsyncIterator[Database]:
+    """The database at a SQLAlchemy URL, as it is; closes its connections at the end.
+
+    Args:
+        timeout_s: what a transaction may take.
+    """
     parsed = async_url(url)
     is_file = parsed.get_backend_name() == "sqlite"
     engine = create_async_engine(
         parsed,
-        pool_timeout=_TIMEOUT_S,
+        pool_timeout=timeout_s,
         pool_pre_ping=not is_file,  # a file does not go away, and a ping is three turns of a thread
         hide_parameters=True,  # errors are logged, and people's data is not
     )
     if is_file:
         event.listen(engine.sync_engine, "connect", configure_sqlite)
+        event.listen(engine.sync_engine, "invalidate", _unlock_sqlite)
     try:
-        yield Database(engine)
+        yield Database(engine, timeout_s)
     finally:
         await engine.dispose()
 
@@ -112,6 +135,13 @@ def configure_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _unlock_sqlite(connection: Any, _record: object, _error: object) -> None:
+    """Rolls back what ran out of time: a closed connection keeps the write lock for as long as
+    anybody knows a cursor of it, as the error's traceback does."""
+    with suppress(Exception, asyncio.CancelledError):  # whatever it was, the close comes next
+        connection.rollback()
 
 
 def _is_away(error: DBAPIError | PostgresError) -> bool:

@@ -2,14 +2,16 @@
 
 Whoever has something to write calls a plain function, which puts it into a queue. One task takes
 batches out of it, one transaction each: sessions in their order, audit entries in theirs, samples
-in between. While the database is away all wait, within bounds, and nothing is lost but what does
-not fit: statistics first, the oldest first.
+in between. What a slow database does not take in time is written in smaller batches (`BatchSize`).
+While it is away all wait, within bounds, and nothing is lost but what does not fit: statistics
+first, the oldest first.
 
 A batch whose transaction came to an unknown end is written again. Sessions bear that, but for a
 stay that began and ended in one batch; of audit entries there may be two then.
 
 `open_records` runs it and, at the end, lets it write what waits: for ten seconds while the database
-takes it, for two while it does not; a transaction that has begun has the three that any has.
+takes it, for two while it takes not even one entry; a transaction that has begun has the three that
+any has.
 """
 
 import asyncio
@@ -29,8 +31,8 @@ from kcs_contracts.models import Contract, JsonObject
 from kcs_contracts.rooms import Role
 from kcs_signaling.errors import Unavailable
 from kcs_signaling.metrics import JOURNAL_LOST, STAY_SECONDS
-from kcs_signaling.records.audit import append
-from kcs_signaling.records.database import Database
+from kcs_signaling.records.audit import Act, append
+from kcs_signaling.records.database import BatchSize, Database
 from kcs_signaling.records.sessions import (
     Arrival,
     Departure,
@@ -45,7 +47,6 @@ CAPACITY = 50_000
 """How much may wait: some 25 MB."""
 FLUSH_S = 2.0
 _FLUSH_AT_MOST_S = 10.0
-_AT_ONCE = 500
 _GATHER_S = 0.2
 """Between a first entry and its transaction, so that others share it."""
 _BACKOFF_S = (0.2, 5.0)
@@ -58,17 +59,6 @@ class _End(Contract):
     at: float
 
 
-class _Audited(Contract):
-    """An entry for the audit log."""
-
-    action: str
-    at: float
-    actor: UserId
-    subject: UserId | None
-    meeting_id: MeetingId | None
-    details: JsonObject | None
-
-
 _Session = Arrival | Departure | _End
 _T = TypeVar("_T")
 
@@ -78,10 +68,10 @@ class Journal:
 
     def __init__(self, database: Database, capacity: int = CAPACITY):
         self._database, self._capacity = database, capacity
-        self._facts: deque[_Session | _Audited] = deque()
+        self._facts: deque[_Session | Act] = deque()
         self._samples: deque[StatsSample] = deque()
         self._news = asyncio.Event()
-        self._turn = asyncio.Lock()
+        self._turn, self._batch = asyncio.Lock(), BatchSize()
         self._lost: Counter[str] = Counter()
         self._write: asyncio.Task[None] | None = None
 
@@ -131,7 +121,7 @@ class Journal:
         """Something was done that belongs into the audit log; `Audit.write` says what `details`
         may hold. Without `at`, now."""
         self._put(
-            _Audited(
+            Act(
                 action=action,
                 at=time.time() if at is None else at,
                 actor=actor,
@@ -160,7 +150,7 @@ class Journal:
         pause, upper = _BACKOFF_S
         while True:
             await self._news.wait()
-            if self.waiting < _AT_ONCE:
+            if self.waiting < self._batch.rows:
                 await asyncio.sleep(_GATHER_S)
             self._write = asyncio.create_task(self._write_batch())
             try:
@@ -173,7 +163,7 @@ class Journal:
 
     async def flush(self, timeout_s: float = FLUSH_S) -> None:
         """Writes all that waits; what is left when the database has taken nothing for that time,
-        or after 10 s, is lost.
+        not even a single entry, or after 10 s, is lost.
 
         No transaction is cut off, so it may take the time of one longer.
         """
@@ -183,11 +173,15 @@ class Journal:
         loop = asyncio.get_running_loop()
         last = loop.time() + _FLUSH_AT_MOST_S
         until = loop.time() + timeout_s
-        while self.waiting and loop.time() < min(until, last):
+        while self.waiting and loop.time() < last:
+            single = min(self.waiting, self._batch.rows) == 1
             try:
                 await self._write_batch()
                 until = loop.time() + timeout_s
             except Unavailable:
+                if single and loop.time() >= until:
+                    break
+                self._batch.rows = 1  # there is no time to find out how many are too many
                 await asyncio.sleep(_BACKOFF_S[0])
         while self.waiting:
             self._lose_oldest()
@@ -200,19 +194,22 @@ class Journal:
             Unavailable: the database does not answer.
         """
         async with self._turn:
-            facts, samples = _take(self._facts), _take(self._samples)
+            facts = _take(self._facts, self._batch.rows)
+            samples = _take(self._samples, self._batch.rows)
             try:
                 await self._commit(facts, samples)
+                self._batch.done()
             except BaseException:
                 self._facts.extendleft(reversed(facts))
                 self._samples.extendleft(reversed(samples))
+                self._batch.failed()
                 raise
             finally:
                 self._tell_lost()
                 if not self.waiting:
                     self._news.clear()
 
-    async def _commit(self, facts: list[_Session | _Audited], samples: list[StatsSample]) -> None:
+    async def _commit(self, facts: list[_Session | Act], samples: list[StatsSample]) -> None:
         try:
             async with self._database.begin() as connection:
                 lasted = await _write(connection, facts, samples)
@@ -225,9 +222,7 @@ class Journal:
             _log.exception("journal_batch_failed", entries=len(facts) + len(samples))
             await self._commit_each(facts, samples)
 
-    async def _commit_each(
-        self, facts: list[_Session | _Audited], samples: list[StatsSample]
-    ) -> None:
+    async def _commit_each(self, facts: list[_Session | Act], samples: list[StatsSample]) -> None:
         """One transaction for each; takes what is done, or cannot be done, out of the lists."""
         while facts or samples:
             fact = facts[:1]
@@ -246,7 +241,7 @@ class Journal:
 
     # --- bounds -------------------------------------------------------------------------------
 
-    def _put(self, fact: _Session | _Audited) -> None:
+    def _put(self, fact: _Session | Act) -> None:
         self._make_room()
         self._facts.append(fact)
         self._news.set()
@@ -274,7 +269,7 @@ class Journal:
 
 async def _write(
     connection: AsyncConnection,
-    facts: Sequence[_Session | _Audited],
+    facts: Sequence[_Session | Act],
     samples: Sequence[StatsSample],
 ) -> list[float]:
     """Audit entries last: the first one takes the log's lock, which others wait for.
@@ -282,14 +277,14 @@ async def _write(
     Answers how long the stays lasted that this ended, in s.
     """
     lasted: list[float] = []
-    audited = [fact for fact in facts if isinstance(fact, _Audited)]
-    sessions = [fact for fact in facts if not isinstance(fact, _Audited)]
+    audited = [fact for fact in facts if isinstance(fact, Act)]
+    sessions = [fact for fact in facts if not isinstance(fact, Act)]
     for _, run in groupby(sessions, type):
         lasted += await _write_sessions(connection, list(run))
     if samples:
         await add_samples(connection, samples)
-    for entry in audited:
-        await append(connection, **dict(entry))
+    if audited:
+        await append(connection, audited)
     return lasted
 
 
@@ -305,5 +300,5 @@ async def _write_sessions(connection: AsyncConnection, run: Sequence[_Session]) 
     return lasted
 
 
-def _take(queue: deque[_T]) -> list[_T]:
-    return [queue.popleft() for _ in range(min(_AT_ONCE, len(queue)))]
+def _take(queue: deque[_T], most: int) -> list[_T]:
+    return [queue.popleft() for _ in range(min(most, len(queue)))]

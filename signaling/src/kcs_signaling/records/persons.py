@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from kcs_contracts.ids import MeetingId, UserId
 from kcs_contracts.models import Contract, JsonObject
-from kcs_signaling.records.audit import append
+from kcs_signaling.records.audit import Act, append
 from kcs_signaling.records.database import Database
 from kcs_signaling.records.tables import (
     AccountRow,
@@ -168,7 +168,8 @@ class Persons:
         counts: Counter[str] = Counter()
         async with self._database.begin() as connection:
             # first: it takes the log's lock, which new pseudonyms wait for
-            await append(connection, "person.erased", at=now, actor=user_id, subject=user_id)
+            act = Act(action="person.erased", at=now, actor=user_id, subject=user_id)
+            await append(connection, [act])
             names = await _names(connection, user_id, email)
             ended = await _end_meetings(connection, user_id, now)
             for trace in TRACES:

@@ -9,7 +9,7 @@ fails in it leaves the rest to the next round: every step may be made again.
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
 
 from kcs_contracts.ids import MeetingId
-from kcs_signaling.errors import SignalingError
-from kcs_signaling.metrics import USERS
-from kcs_signaling.records.database import Database
+from kcs_signaling.errors import SignalingError, Unavailable
+from kcs_signaling.metrics import RETENTION_FAILED, USERS
+from kcs_signaling.records.database import BatchSize, Database
 from kcs_signaling.records.meetings import KEY_S, delete_meetings
 from kcs_signaling.records.sessions import Sessions
 from kcs_signaling.records.tables import (
@@ -42,13 +43,9 @@ from kcs_signaling.settings import RetentionSettings
 _log = structlog.get_logger()
 _LOCK = "kcs:retention"
 _DAY_S = 24 * 3600
-_AT_ONCE = 500
 _PERIODS = {"day": 1, "week": 7, "month": 30}
 _LOOKS = 10
 """How often in an interval a replica looks whether a sweep is due."""
-
-_left_at = func.coalesce(SessionRow.closed_at, SessionRow.opened_at)
-"""Of a session that nobody closed, only the beginning is known."""
 
 
 class Retention:
@@ -65,12 +62,12 @@ class Retention:
         self._sessions, self._counted_at = Sessions(database), 0.0
         self._now = now
         self._interval_s = settings.sweep_minutes * 60
+        for step in _steps(now=0, old=0, stale=0):
+            RETENTION_FAILED.labels(step.name)  # from 0 on: a rate does not see where it begins
 
     async def run(self) -> None:
         """Sweeps whenever a sweep is due and no other replica has taken it."""
-        me = asyncio.current_task()
-        assert me is not None
-        while not me.cancelling():  # a driver may turn a cancellation into an error of its own
+        while not _is_cancelled():
             try:
                 if await self._take():
                     async with asyncio.timeout(self._interval_s * 0.9):
@@ -86,17 +83,24 @@ class Retention:
             await asyncio.sleep(self._interval_s / _LOOKS)
 
     async def sweep(self) -> dict[str, int]:
-        """Does what is due now; how many rows, by step.
+        """Does what is due now; how many rows, by step, and how many steps failed.
 
-        Raises:
-            Unavailable: the database does not answer; what was done by then stays done.
+        A step that fails keeps what it has done, and stops no other.
         """
         now = self._now()
         old = now - self._settings.metadata_days * _DAY_S
         stale = now - self._settings.analytics_days * _DAY_S
-        done = {"meetings_deleted": await self._repeat(lambda c: _delete_meetings(c, old))}
+        done = {"steps_failed": 0}
         for step in _steps(now=now, old=old, stale=stale):
-            done[step.name] = await self._repeat(step.run)
+            try:
+                done[step.name] = await self._repeat(step)
+            except Exception as error:
+                if _is_cancelled():
+                    raise
+                done["steps_failed"] += 1
+                RETENTION_FAILED.labels(step.name).inc()
+                unknown = not isinstance(error, Unavailable)
+                _log.warning("retention_step_failed", step=step.name, exc_info=unknown)
         return done
 
     async def _count_users(self) -> None:
@@ -113,14 +117,26 @@ class Retention:
         )
         return bool(taken)
 
-    async def _repeat(self, work: Callable[[AsyncConnection], Awaitable[int]]) -> int:
-        """Small transactions until nothing is left: nobody waits long for a lock."""
-        total = 0
+    async def _repeat(self, step: "_Step | _Meetings") -> int:
+        """Small transactions until nothing is left: nobody waits long for a lock.
+
+        Raises:
+            Unavailable: the database does not even take a single row in time.
+        """
+        total, batch = 0, BatchSize()
         while True:
-            async with self._database.begin() as connection:
-                done = await work(connection)
+            asked = batch.rows
+            try:
+                async with self._database.begin() as connection:
+                    done = await step.run(connection, asked)
+            except Unavailable:
+                if asked == 1 or _is_cancelled():
+                    raise
+                batch.failed()
+                continue
+            batch.done()
             total += done
-            if done < _AT_ONCE:
+            if done < asked:
                 return total
 
 
@@ -131,12 +147,16 @@ class _Step:
     name: str
     table: type[Base]
     due: ColumnElement[bool]
+    by: InstrumentedAttribute[Any] | None = None
+    """By this the oldest go first: PostgreSQL would walk all rows for the first few that it meets,
+    and these are not due any more."""
     blank: dict[str, Any] | None = None
     """What they lose; None: they are deleted."""
 
-    async def run(self, connection: AsyncConnection) -> int:
+    async def run(self, connection: AsyncConnection, most: int) -> int:
+        """How many rows were due, of so many at most."""
         key = tuple(self.table.__table__.primary_key)
-        some = tuple_(*key).in_(select(*key).where(self.due).limit(_AT_ONCE))
+        some = tuple_(*key).in_(select(*key).where(self.due).order_by(self.by).limit(most))
         if self.blank is None:
             done = await connection.execute(delete(self.table).where(some))
         else:
@@ -144,36 +164,68 @@ class _Step:
         return done.rowcount
 
 
-def _steps(*, now: float, old: float, stale: float) -> list[_Step]:
+@dataclass(frozen=True)
+class _Meetings:
+    """Meetings that ended before, or never did and nobody came to since; with all of theirs."""
+
+    name: str
+    old: float
+
+    async def run(self, connection: AsyncConnection, most: int) -> int:
+        """How many were due, of so many at most."""
+        old = self.old
+        used = exists().where(SessionRow.meeting_id == MeetingRow.id, SessionRow.opened_at >= old)
+        begins = func.coalesce(MeetingRow.starts_at, MeetingRow.created_at)
+        forgotten = and_(
+            MeetingRow.ended_at.is_(None), MeetingRow.created_at < old, begins < old, ~used
+        )
+        due = select(MeetingRow.id).where(or_(MeetingRow.ended_at < old, forgotten)).limit(most)
+        ids = [MeetingId(each) for each in (await connection.execute(due)).scalars()]
+        return await delete_meetings(connection, ids) if ids else 0
+
+
+def _steps(*, now: float, old: float, stale: float) -> "list[_Step | _Meetings]":
     nobody = {"user_id": None, "user_name": ""}
-    left, minute = _left_at < old, StatsRow.minute < int(old)
-    gone_quiet = and_(_left_at < stale, SessionRow.user_id.is_not(None))
-    measured = and_(StatsRow.minute < int(stale), StatsRow.user_id.is_not(None))
+    came, minute = SessionRow.opened_at, StatsRow.minute
+    named, measured = SessionRow.user_id.is_not(None), StatsRow.user_id.is_not(None)
     pseudonym = PersonRow.pseudonym
     in_the_log = exists().where(
         or_(AuditRow.actor == pseudonym, AuditRow.subject == pseudonym), AuditRow.at >= old
     )
+    said, asked = ChatMessageRow.at, InvitationRow.expires_at
+    made, lasts = IdempotencyKeyRow.created_at, RefreshTokenRow.expires_at
     return [
-        _Step("chat_messages_deleted", ChatMessageRow, ChatMessageRow.at < old),
-        _Step("invitations_deleted", InvitationRow, InvitationRow.expires_at < old),
-        _Step("sessions_deleted", SessionRow, left),
-        _Step("stats_deleted", StatsRow, minute),
-        _Step("sessions_anonymised", SessionRow, gone_quiet, nobody),
-        _Step("stats_anonymised", StatsRow, measured, {"user_id": None}),
-        _Step("keys_deleted", IdempotencyKeyRow, IdempotencyKeyRow.created_at <= now - KEY_S),
-        _Step("logins_deleted", RefreshTokenRow, RefreshTokenRow.expires_at <= now),
+        _Step("chat_messages_deleted", ChatMessageRow, said < old, said),
+        _Step("invitations_deleted", InvitationRow, asked < old, asked),
+        _Step("sessions_deleted", SessionRow, _left_before(old), came),
+        _Step("stats_deleted", StatsRow, minute < int(old), minute),
+        # with little left of theirs, many go at once
+        _Meetings("meetings_deleted", old),
+        _Step("sessions_anonymised", SessionRow, and_(_left_before(stale), named), came, nobody),
+        _Step(
+            "stats_anonymised",
+            StatsRow,
+            and_(minute < int(stale), measured),
+            minute,
+            {"user_id": None},
+        ),
+        _Step("keys_deleted", IdempotencyKeyRow, made <= now - KEY_S, made),
+        _Step("logins_deleted", RefreshTokenRow, lasts <= now, lasts),
         # the audit log itself stays; after that time nobody can tell who it was
         _Step("persons_deleted", PersonRow, ~in_the_log),
     ]
 
 
-async def _delete_meetings(connection: AsyncConnection, old: float) -> int:
-    """Meetings that ended before, or never did and nobody came to since."""
-    used = exists().where(SessionRow.meeting_id == MeetingRow.id, SessionRow.opened_at >= old)
-    begins = func.coalesce(MeetingRow.starts_at, MeetingRow.created_at)
-    forgotten = and_(
-        MeetingRow.ended_at.is_(None), MeetingRow.created_at < old, begins < old, ~used
-    )
-    due = select(MeetingRow.id).where(or_(MeetingRow.ended_at < old, forgotten)).limit(_AT_ONCE)
-    ids = [MeetingId(each) for each in (await connection.execute(due)).scalars()]
-    return await delete_meetings(connection, ids) if ids else 0
+def _left_before(at: float) -> ColumnElement[bool]:
+    """Of a session that nobody closed, only the beginning is known.
+
+    That they came before follows, but there are indexes by it.
+    """
+    left_at = func.coalesce(SessionRow.closed_at, SessionRow.opened_at)
+    return and_(SessionRow.opened_at < at, left_at < at)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is, or out of time: a driver may turn that into an error of its own."""
+    me = asyncio.current_task()
+    return me is not None and bool(me.cancelling())

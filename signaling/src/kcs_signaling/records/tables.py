@@ -20,8 +20,11 @@ class Words(TypeDecorator[str]):
     python_type = str
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
+        return None if value is None else self.kept(value)
+
+    @staticmethod
+    def kept(value: str) -> str:
+        """As it is read back."""
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
@@ -98,6 +101,8 @@ class IdempotencyKeyRow(Base):
 
 
 _OPEN = text("closed_at IS NULL")
+_NAMED = text("user_id IS NOT NULL")
+"""Most rows are old and name nobody any more: retention looks for the others."""
 
 
 class SessionRow(Base):
@@ -114,6 +119,7 @@ class SessionRow(Base):
             postgresql_where=_OPEN,
         ),
         Index("ix_sessions_of_meeting", "meeting_id", "opened_at", "id"),
+        Index("ix_sessions_named", "opened_at", sqlite_where=_NAMED, postgresql_where=_NAMED),
     )
 
     id: Mapped[int] = mapped_column(_Serial, primary_key=True)
@@ -150,6 +156,7 @@ class StatsRow(Base):
     __table_args__ = (
         Index("uq_stats_minute", "meeting_id", "user_id", "minute", unique=True),
         Index("ix_stats_of_meeting", "meeting_id", "minute", "id"),
+        Index("ix_stats_named", "minute", sqlite_where=_NAMED, postgresql_where=_NAMED),
     )
 
     id: Mapped[int] = mapped_column(_Serial, primary_key=True)

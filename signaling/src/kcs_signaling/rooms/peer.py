@@ -83,7 +83,7 @@ class Seat:
     crossed: Epoch | None = None
     """Its media is at the home of that epoch, beside what it has."""
     called_to: MeetingId | None = None
-    """The breakout room that it was told to go to."""
+    """Where it belongs, as it was told last: a breakout room, or the main meeting again."""
 
     @property
     def participant_id(self) -> ParticipantId:

@@ -33,6 +33,11 @@ def authorise_over(actor: Role, target: Role | None) -> None:
         raise AccessDenied("only a host may do that to a host")
 
 
+def may_unmute_self(role: Role, settings: RoomSettings) -> bool:
+    """Whether whom a host muted may end that."""
+    return settings.allow_unmute_self or allows(role, Action.UNMUTE_SELF)
+
+
 def is_host(role: Role) -> bool:
     """Host or co-host."""
     return role in HOSTS

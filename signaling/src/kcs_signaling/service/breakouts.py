@@ -8,7 +8,8 @@ in mind that they are inside, and their way back stays open.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -39,7 +40,7 @@ class RoomBreakouts:
         self._placement, self._nodes = placement, nodes
 
     async def create(self, peer: Peer, count: int, names: Sequence[str], choose: bool) -> Breakouts:
-        """So many rooms, closed; instead of those before, which must be closed.
+        """So many rooms, closed; instead of those before, which must be closed, and end.
 
         Raises:
             InvalidRequest: rooms are open, or this is a breakout room itself.
@@ -60,7 +61,7 @@ class RoomBreakouts:
                 raise InvalidRequest("close the breakout rooms first")
             return Breakouts(rooms=rooms, choose=choose, made_at_ms=int(time.time() * 1000))
 
-        return await self._change(peer, fresh)
+        return await self._end_rooms(main.id, fresh)
 
     async def assign(
         self, peer: Peer, assignments: dict[ParticipantId, MeetingId | None]
@@ -86,11 +87,13 @@ class RoomBreakouts:
         return await self._change(peer, _there(assigned))
 
     async def assign_evenly(self, peer: Peer) -> Breakouts:
-        """Deals everybody but the hosts out, by when they came."""
-        people = peer.seated().room.state.participants.values()
+        """Deals everybody but the hosts out, by when they came; who is in a room keeps theirs."""
+        state = peer.seated().room.state
 
         def dealt(now: Breakouts) -> Breakouts:
-            return now.model_copy(update={"assignments": deal(people, now.rooms)})
+            inside = {who: there for who, there in now.assignments.items() if who in state.inside}
+            assignments = deal(state.participants.values(), now.rooms, inside)
+            return now.model_copy(update={"assignments": assignments})
 
         return await self._change(peer, _there(dealt))
 
@@ -162,25 +165,32 @@ class RoomBreakouts:
                 raise NotFound("the breakout rooms close at another time")
             return now.model_copy(update={"open": False, "closes_at_ms": None, "assignments": {}})
 
-        after, homes = await self._close(main, _there(closed))
-        await asyncio.gather(*(self._nodes.tell_home(home, CloseRoom()) for home in homes))
+        after = await self._end_rooms(main, _there(closed))
         _log.info("breakouts_closed", meeting_id=main)
         return after
 
-    async def _close(
+    async def _end_rooms(
         self, main: MeetingId, change: Callable[[Breakouts | None], Breakouts]
-    ) -> tuple[Breakouts, list[Assignment]]:
-        """Says that they are closed and ends them in one step; answers where their media is."""
+    ) -> Breakouts:
+        """Says what holds now and ends the rooms of before in one step, then their media."""
         for _ in range(_TRIES):
             async with redis_calls():
                 now = (await self._placement.live(main)).breakouts
                 after = change(now)
-                if now is None:
-                    break
-                homes = await self._placement.close_breakouts(main, now, after)
-                if homes is not None:
-                    return after, homes
+                homes = await self._changed(main, now, after)
+            if homes is not None:
+                await asyncio.gather(*(self._nodes.tell_home(home, CloseRoom()) for home in homes))
+                return after
         raise _busy()
+
+    async def _changed(
+        self, main: MeetingId, now: Breakouts | None, after: Breakouts
+    ) -> list[Assignment] | None:
+        """Where the media of the ended rooms is; None: others came between."""
+        if now is not None:
+            return await self._placement.close_breakouts(main, now, after)
+        done = await self._placement.change_live(main, "breakouts", after, expected=None)
+        return [] if done else None
 
     def now(self, peer: Peer) -> Breakouts:
         """The rooms.
@@ -234,13 +244,19 @@ def _busy() -> Unavailable:
 
 
 def deal(
-    people: Iterable[Participant], rooms: Sequence[BreakoutRoom]
+    people: Iterable[Participant],
+    rooms: Sequence[BreakoutRoom],
+    inside: Mapping[ParticipantId, MeetingId],
 ) -> dict[ParticipantId, MeetingId]:
-    """Everybody but hosts in equal shares, by when they came: shares differ by one at most."""
-    guests = sorted(
-        (p for p in people if not is_host(p.role)), key=lambda p: (p.joined_at_ms, p.id)
-    )
-    return {p.id: rooms[index % len(rooms)].id for index, p in enumerate(guests)}
+    """Everybody but hosts, by when they came, each to where the fewest are; who is inside stays."""
+    shares = Counter(inside.values())
+    dealt = dict(inside)
+    for each in sorted(people, key=lambda p: (p.joined_at_ms, p.id)):
+        if not is_host(each.role) and each.id not in dealt:
+            least = min(rooms, key=lambda room: shares[room.id]).id
+            dealt[each.id] = least
+            shares[least] += 1
+    return dealt
 
 
 def _there(

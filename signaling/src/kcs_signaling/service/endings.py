@@ -7,6 +7,7 @@ from typing import Literal
 import structlog
 
 from kcs_contracts.ids import MeetingId, UserId
+from kcs_contracts.live import Live
 from kcs_contracts.placement import Placement
 from kcs_signaling.errors import Unavailable
 from kcs_signaling.metrics import MEETING_SECONDS, MEETINGS_ENDED
@@ -71,9 +72,11 @@ class Endings:
             again: it was over before, on record; it is not counted twice.
         """
         async with redis_calls():
-            breakouts = (await self._placement.live(meeting_id)).breakouts
-        for room in breakouts.rooms if breakouts else ():
-            await self._nodes.end(room.id, reason)
+            snapshot = await self._placement.snapshot(meeting_id)
+        breakouts = Live(snapshot.live).breakouts
+        listed = {room.id for room in breakouts.rooms} if breakouts else set()
+        for room in sorted(listed.union(snapshot.inside.values())):  # somebody may be in another
+            await self._nodes.end(room, reason)
         ended = await self._nodes.end(meeting_id, reason)
         if ended and not again:
             MEETINGS_ENDED.labels(reason).inc()

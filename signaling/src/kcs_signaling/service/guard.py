@@ -8,6 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from kcs_contracts.placement import (
+    MayNotSend,
     MeetingFull,
     MeetingIsLocked,
     MeetingIsOver,
@@ -52,6 +53,8 @@ async def redis_calls(timeout_s: float = _TIMEOUT_S) -> AsyncIterator[None]:
         raise errors.ScreenShareTaken(
             "somebody else shares a screen already; ask them to stop first"
         ) from error
+    except MayNotSend as error:
+        raise errors.AccessDenied("your role does not let you send that any more") from error
     except NotInMeeting as error:
         raise errors.NotJoined("join the meeting first") from error
     except StaleEpoch as error:

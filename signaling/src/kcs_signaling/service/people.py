@@ -15,18 +15,18 @@ from kcs_contracts.ids import MeetingId, ParticipantId, UserId
 from kcs_contracts.live import Layout, Live
 from kcs_contracts.meeting_settings import RoomSettings
 from kcs_contracts.models import JsonObject
-from kcs_contracts.node_api import CloseProducer, SetMuted
+from kcs_contracts.node_api import CloseProducer, Operation, SetMuted
 from kcs_contracts.placement import Placement
-from kcs_contracts.protocol.roles import SENDING, Action, allows
-from kcs_contracts.rooms import MediaKind, Participant, Role
-from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound
+from kcs_contracts.protocol.roles import senders
+from kcs_contracts.rooms import MediaKind, Participant, Producer, Role, Source
+from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound, Unavailable
 from kcs_signaling.metrics import LEFT
 from kcs_signaling.ports import Meeting
 from kcs_signaling.records.records import Records
-from kcs_signaling.rooms.peer import Peer, Room, Seat
+from kcs_signaling.rooms.peer import Peer, Seat
 from kcs_signaling.rooms.permissions import authorise_over
 from kcs_signaling.service.entry import main_of
-from kcs_signaling.service.guard import redis_calls
+from kcs_signaling.service.guard import RETRY_AFTER_S, redis_calls
 from kcs_signaling.service.nodes import RoomNodes
 
 _log = structlog.get_logger()
@@ -46,19 +46,23 @@ class People:
         """Pauses somebody's stream at the server, or lets them unmute themselves again.
 
         Raises:
-            NotFound: they are not in the meeting.
+            NotFound: they are neither in the meeting nor in a breakout room of it.
             AccessDenied: they are a host, and the peer is not.
         """
         seat = peer.seated()
-        authorise_over(seat.role, _participant(seat, target).role)
+        where, known = await self._present(seat, target)
+        authorise_over(seat.role, known.role)
         op = SetMuted(participant_id=target, kind=kind, muted=muted)
-        await self._nodes.ask_all(seat.room, op)
+        await self._ask(seat, where, op)
         async with redis_calls():
-            done = await self._placement.mute(
+            places = await self._placement.mute(
                 seat.room.id, target, kind, muted, seat.participant_id, note
             )
-        if not done:
+        if not places:
             raise _nobody()
+        for place in places:
+            if place != where:  # they have just gone there
+                await self._nodes.tell(place, op)
         self._audit(seat, "participant.muted" if muted else "participant.unmuted", target)
 
     async def remove(self, peer: Peer, target: ParticipantId, note: str = "") -> None:
@@ -80,6 +84,26 @@ class People:
         if known is not None:
             await self._gone(where, target)
         self._audit(seat, "participant.removed", target)
+
+    async def _ask(self, seat: Seat, where: MeetingId, op: Operation) -> None:
+        """At the media of the peer's own place, or of another one of the meeting."""
+        if where == seat.room.id:
+            await self._nodes.ask_all(seat.room, op)
+        elif not await self._nodes.tell(where, op):
+            raise Unavailable(
+                "the media server does not answer; try again", retry_after_s=RETRY_AFTER_S
+            )
+
+    async def _present(self, seat: Seat, target: ParticipantId) -> tuple[MeetingId, Participant]:
+        """Where they are, and as whom.
+
+        Raises:
+            NotFound: nowhere in the meeting.
+        """
+        where, known, _ = await self._find(seat, target)
+        if known is None:
+            raise _nobody()
+        return where, known
 
     async def _find(
         self, seat: Seat, target: ParticipantId
@@ -110,39 +134,50 @@ class People:
     # --- roles -----------------------------------------------------------------------------------
 
     async def change_role(self, peer: Peer, target: ParticipantId, role: Role) -> None:
-        """Gives somebody another role, for as long as the meeting lives.
+        """Gives somebody another role, for as long as the meeting lives, its breakout rooms
+        included.
 
         Raises:
-            NotFound: they are not in the meeting.
+            NotFound: they are neither in the meeting nor in a breakout room of it.
             AccessDenied: a host is concerned, and the peer is not one.
         """
         seat = peer.seated()
-        known = _participant(seat, target)
+        _, known = await self._present(seat, target)
         authorise_over(seat.role, known.role)
         if role is Role.HOST and seat.role is not Role.HOST:
             raise AccessDenied("only a host makes somebody host")
         async with redis_calls():
-            done = await self._placement.change_role(
+            places = await self._placement.change_role(
                 seat.room.id, target, role, seat.participant_id
             )
-        if not done:
+        if not places:
             raise _nobody()
-        await self._end_what_it_may_not(seat.room, target, role)
+        for place in places:
+            await self._end_what_it_may_not(place, target, role)
         details = {"old_role": known.role.value, "new_role": role.value}
         self._audit(seat, "participant.role_changed", target, details)
 
-    async def _end_what_it_may_not(self, room: Room, target: ParticipantId, role: Role) -> None:
-        """Ends what they send and may send no longer."""
-        for _, producer in room.state.streams_of(target):
-            if allows(role, SENDING[producer.source]):
-                continue
-            op = CloseProducer(participant_id=target, producer_id=producer.id)
-            await self._nodes.tell(room.id, op)
+    async def _end_what_it_may_not(
+        self, place: MeetingId, target: ParticipantId, role: Role
+    ) -> None:
+        """Ends what they send there and may send no longer. Placement, which knows their new role,
+        says what that is: it opens nothing of theirs any more that the role may not send."""
+        if role not in senders(Source.SCREEN):
             async with redis_calls():
-                await self._placement.close_producer(room.id, producer.id, target, "closed")
-        if not allows(role, Action.SHARE_SCREEN):
+                snapshot = await self._placement.snapshot(place)
+            sent = snapshot.producers + (snapshot.next.producers if snapshot.next else ())
+            for each in sent:
+                if each.participant_id == target and role not in senders(each.source):
+                    await self._end(place, each)
             async with redis_calls():
-                await self._placement.stop_screen(room.id, target)
+                await self._placement.stop_screen(place, target)
+
+    async def _end(self, place: MeetingId, producer: Producer) -> None:
+        who = producer.participant_id
+        op = CloseProducer(participant_id=who, producer_id=producer.id)
+        await self._nodes.tell(place, op)
+        async with redis_calls():
+            await self._placement.close_producer(place, producer.id, who, "closed")
 
     # --- coming in -------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """What people send: producers, opened at the node, told by placement.
 
 A producer lives in two places: at the node, and in placement, which tells the others. It is
-opened at the node first; where placement then refuses it (the media was reset meanwhile), it is
-closed again, so that nobody sends what nobody knows.
+opened at the node first; where placement then refuses it (the media was reset meanwhile, or a host
+took the role away that may send it), it is closed again, so that nobody sends what nobody knows.
 """
 
 from typing import Literal
@@ -20,10 +20,11 @@ from kcs_contracts.node_api import (
     SetMuted,
 )
 from kcs_contracts.placement import Placement
+from kcs_contracts.protocol.roles import senders
 from kcs_contracts.rooms import MediaKind, Producer, Source
 from kcs_signaling.errors import AccessDenied, InvalidRequest, NotFound, SignalingError
 from kcs_signaling.rooms.peer import Peer, Seat
-from kcs_signaling.rooms.permissions import is_host
+from kcs_signaling.rooms.permissions import may_unmute_self
 from kcs_signaling.service.guard import redis_calls
 from kcs_signaling.service.nodes import RoomNodes
 
@@ -55,6 +56,7 @@ class RoomProducers:
 
         Raises:
             ScreenShareTaken: it is a screen, and as many are shared as may be.
+            AccessDenied: the peer's role does not allow it any more.
         """
         seat = peer.seated()
         who = seat.participant_id
@@ -79,7 +81,11 @@ class RoomProducers:
         try:
             async with redis_calls():
                 older = await self._placement.open_producer(
-                    seat.room.id, producer, epoch=done.epoch, generation=done.generation
+                    seat.room.id,
+                    producer,
+                    epoch=done.epoch,
+                    generation=done.generation,
+                    roles=senders(source),
                 )
         except SignalingError:
             await self._close_at_node(seat, producer.id, epoch)
@@ -155,7 +161,7 @@ class RoomProducers:
         themselves, that ends it."""
         if not _is_muted(seat, source):
             return False
-        if not (seat.room.state.live.settings.allow_unmute_self or is_host(seat.role)):
+        if not may_unmute_self(seat.role, seat.room.state.live.settings):
             return True
         who, kind = seat.participant_id, source.kind
         op = SetMuted(participant_id=who, kind=kind, muted=False)

@@ -12,8 +12,8 @@ const SWITCHES: { name: keyof SettingsChange; label: string; hint: string }[] = 
   },
   {
     name: 'allow_unmute_self',
-    label: 'People may unmute themselves',
-    hint: 'After a host has muted them.',
+    label: 'Attendees may unmute themselves',
+    hint: 'After a host has muted them. Presenters always may.',
   },
   { name: 'guest_chat', label: 'Guests may write in the chat', hint: 'They always may read it.' },
   {

@@ -13,9 +13,9 @@
 --   kcs:node:<node>     hash boot url region capacity cpu consumers egress lease_until hosted
 --   kcs:past:<node>     set of its boots that were replaced or released
 --   kcs:reserved:<node> hash meeting -> "people:since", see reserved()
---   kcs:home:<meeting>  hash node boot url epoch generation expected version, last (the highest epoch
---                       given out), and while it moves next_node next_boot next_url next_epoch
---                       next_generation next_until
+--   kcs:home:<meeting>  hash node boot url epoch generation expected version, pool (the one that it
+--                       keeps to), last (the highest epoch given out), and while it moves next_node
+--                       next_boot next_url next_epoch next_generation next_until
 --   kcs:moves           sorted set of meetings that move, by when that ends, ms
 --   kcs:people:<meeting>, kcs:producers:<meeting>   hash id -> JSON of rooms.Participant, Producer
 --   kcs:sources:<meeting>                           hash "participant/source" -> producer id
@@ -40,7 +40,7 @@
 --
 -- An answer is {"ok", ...} or {a word that says why not}.
 
-local VERSION = 4
+local VERSION = 5
 
 local HOUR = 3600 * 1000
 local DAY = 24 * HOUR

@@ -1,17 +1,28 @@
 -- What hosts do about people, and people about themselves.
 
--- Arguments: meeting, and who; nobody: all that wait. That a WaitingLeft says admitted is the news
--- of the mark, too.
+-- Whoever waits comes in now; whether they did. That WaitingLeft says admitted is the news of their
+-- mark, too, which the caller sets.
+local function let_in_from_queue(meeting, id)
+  local waited = waiting_of(meeting, id)
+  if waited then
+    let_in(meeting, id)
+    end_waiting(meeting, id, 'admitted')
+  end
+  return waited
+end
+
+-- Arguments: meeting, and who; nobody: all that wait.
 local function admit(_, args)
   local meeting, admitted = args[1], {}
   local who = #args > 1 and { unpack(args, 2) } or call('HKEYS', 'kcs:waiting:' .. meeting)
   for _, id in ipairs(who) do
-    if waiting_of(meeting, id) and has_place_for(meeting, 1) then
-      call('HSET', 'kcs:live:' .. meeting, 'admitted:' .. id, 'true')
-      let_in(meeting, id)
-      end_waiting(meeting, id, 'admitted')
+    if let_in_from_queue(meeting, id) then
       admitted[#admitted + 1] = id
     end
+  end
+  make_place(meeting, #admitted)
+  for _, id in ipairs(admitted) do
+    call('HSET', 'kcs:live:' .. meeting, 'admitted:' .. id, 'true')
   end
   return { 'ok', admitted }
 end
@@ -33,23 +44,19 @@ end
 -- They come in without approval, whatever was before. Arguments: meeting, the role that they then
 -- have ('' for what it would be), and who.
 local function welcome(_, args)
-  local meeting, role = args[1], args[2]
+  local meeting, role, marks = args[1], args[2], {}
   if is_over(meeting) then
     return { 'ended' }
   end
-  if not has_place_for(meeting, 2 * (#args - 2)) then
-    return { 'full' }
-  end
   for i = 3, #args do
     set_live(meeting, 'removed:' .. args[i], nil)
-    set_live(meeting, 'admitted:' .. args[i], 'true')
+    let_in_from_queue(meeting, args[i])
+    marks[#marks + 1], marks[#marks + 2] = 'admitted:' .. args[i], 'true'
     if role ~= '' and takes_role(meeting, args[i]) then
-      set_live(meeting, 'role:' .. args[i], cjson.encode(role))
-    end
-    if waiting_of(meeting, args[i]) then
-      end_waiting(meeting, args[i], 'admitted')
+      marks[#marks + 1], marks[#marks + 2] = 'role:' .. args[i], cjson.encode(role)
     end
   end
+  set_marks(meeting, marks)
   return { 'ok' }
 end
 
@@ -65,8 +72,7 @@ local function expel(_, args)
     set_live(meeting, 'admitted:' .. id, nil)
     call('SREM', 'kcs:let_in:' .. meeting, id)
     if not marked(meeting, 'removed', id) then
-      make_place(meeting)
-      set_live(meeting, 'removed:' .. id, text(now_ms()))
+      set_marks(meeting, { 'removed:' .. id, text(now_ms()) })
     end
   end
   local inside = room and participant_of(room, id)
@@ -84,34 +90,29 @@ local function expel(_, args)
   return { 'ok', 1 }
 end
 
+-- Wherever in the meeting they are; answers where that is.
 local function change_role(_, args)
-  local meeting, id, role = args[1], args[2], args[3]
-  local participant = participant_of(meeting, id)
-  if not participant then
-    return { 'ok', 0 }
+  local main, id, role = main_of(args[1]), args[2], args[3]
+  local places = places_of(args[1], id)
+  if #places > 0 then
+    set_marks(main, { 'role:' .. id, cjson.encode(role) }, args[4])
   end
-  local acts = is_acting(meeting, id)
-  if participant.role ~= role or acts then
-    set_live(meeting, 'role:' .. id, cjson.encode(role), args[4])
+  if #places > 0 and is_acting(main, id) then
+    set_live(main, 'acting', nil)
   end
-  if acts then
-    set_live(meeting, 'acting', nil)
+  for _, place in ipairs(places) do
+    local participant = participant_of(place, id)
+    if participant.role ~= role then
+      change(place, participant, 'role', role, { old_role = participant.role, by = args[4] })
+    end
   end
-  if participant.role ~= role then
-    change(meeting, participant, 'role', role, { old_role = participant.role, by = args[4] })
-  end
-  return { 'ok', 1 }
+  return { 'ok', places }
 end
 
-local function mute(_, args)
-  local meeting, id, kind, on = args[1], args[2], args[3], args[4] == '1'
+local function mute_in(meeting, id, kind, on, more)
   local participant = participant_of(meeting, id)
-  if not participant then
-    return { 'ok', 0 }
-  end
-  local by = args[5] ~= '' and args[5] or nil
   if (participant[kind .. '_muted'] == true) ~= on then
-    change(meeting, participant, kind .. '_muted', on, { by = by, note = args[6] })
+    change(meeting, participant, kind .. '_muted', on, more)
   end
   if on then
     local source = kind == 'audio' and 'mic' or 'camera'
@@ -123,7 +124,15 @@ local function mute(_, args)
     end
     set_flag(meeting, participant_of(meeting, id), kind .. '_enabled', false)
   end
-  return { 'ok', 1 }
+end
+
+-- Wherever in the meeting they are; answers where that is.
+local function mute(_, args)
+  local places, by = places_of(args[1], args[2]), args[5] ~= '' and args[5] or nil
+  for _, place in ipairs(places) do
+    mute_in(place, args[2], args[3], args[4] == '1', { by = by, note = args[6] })
+  end
+  return { 'ok', places }
 end
 
 -- Arguments: meeting, who, up ('1') or down, by.

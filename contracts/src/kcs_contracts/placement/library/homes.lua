@@ -25,8 +25,12 @@ local function next_of(meeting)
   } or nil
 end
 
--- The pool that the meeting keeps to: the one in the wish, else that of its last home; '' is any.
+-- The pool that the meeting keeps to: the one in the wish, else that of its last home; '' is any,
+-- and so is whatever it kept to once it goes anywhere.
 local function pool_of(meeting, wish)
+  if wish.anywhere then
+    return ''
+  end
   if wish.pool and wish.pool ~= '' then
     return wish.pool
   end

@@ -1,17 +1,15 @@
 -- What holds in a running meeting: kcs:live:<meeting>, field -> JSON (kcs_contracts.live).
 --
 -- Beside the fields: removed:<id> (when, in ms), admitted:<id> (marks), role:<id> (given by a host
--- here), and muted_audio:<id>, muted_video:<id> of those who went so.
+-- here), and muted_audio:<id>, muted_video:<id> of those who went so. Marks are the main meeting's:
+-- a breakout room has none.
 -- A breakout room's of_main is the main meeting's breakouts: its people are not in that one.
-
-local function has_place_for(meeting, marks)
-  return call('HLEN', 'kcs:live:' .. meeting) + marks <= MAX_LIVE
-end
 
 local function set_live(meeting, field, value, by)
   local now = call('HGET', 'kcs:live:' .. meeting, field) or nil
   local is_mark = string.find(field, ':', 1, true)
-  if now == value or (value and not now and is_mark and not has_place_for(meeting, 1)) then
+  local is_full = is_mark and call('HLEN', 'kcs:live:' .. meeting) >= MAX_LIVE
+  if now == value or (value and not now and is_full) then
     return
   end
   if value then
@@ -31,29 +29,52 @@ local function set_live(meeting, field, value, by)
   end
 end
 
--- Which marks give way first, where there is no place for one that must not be refused.
+-- Which marks give way first, where there is no place for one that must not be refused. Whoever has
+-- just been let in needs theirs: they are about to come in by it.
 local GIVES_WAY = { admitted = 1, muted_video = 2, muted_audio = 3, removed = 4, role = 5 }
+local GIVES_WAY_LAST = 6
 
 -- What does the least harm is forgotten; of those who were removed, who was so first.
-local function make_place(meeting)
-  local missing = call('HLEN', 'kcs:live:' .. meeting) + 1 - MAX_LIVE
-  if missing <= 0 then
+local function make_place(meeting, wanted)
+  local missing = call('HLEN', 'kcs:live:' .. meeting) + wanted - MAX_LIVE
+  if wanted == 0 or missing <= 0 then
     return
   end
-  local marks, flat = {}, call('HGETALL', 'kcs:live:' .. meeting)
+  local flat, ranks, in_use = call('HGETALL', 'kcs:live:' .. meeting), {}, {}
+  for _, id in ipairs(call('SMEMBERS', 'kcs:let_in:' .. meeting)) do
+    in_use['admitted:' .. id] = GIVES_WAY_LAST
+  end
   for i = 1, #flat, 2 do
-    local rank = GIVES_WAY[string.match(flat[i], '^[%l_]+')]
+    local rank = in_use[flat[i]] or GIVES_WAY[string.match(flat[i], '^[%l_]+')]
     if rank then
-      local at = tonumber(flat[i + 1]) or 0 -- of a removal
-      marks[#marks + 1] = { field = flat[i], rank = rank, at = at }
+      ranks[rank] = ranks[rank] or {}
+      table.insert(ranks[rank], { field = flat[i], at = tonumber(flat[i + 1]) or 0 })
     end
   end
-  table.sort(marks, function(one, other)
-    return one.rank < other.rank or (one.rank == other.rank and one.at < other.at)
-  end)
-  for i = 1, math.min(missing, #marks) do
-    set_live(meeting, marks[i].field, nil)
+  for rank = 1, GIVES_WAY_LAST do
+    local marks = ranks[rank] or {}
+    if missing > 0 and rank == GIVES_WAY.removed then -- sorting thousands takes its time
+      table.sort(marks, function(one, other) return one.at < other.at end)
+    end
+    for i = 1, math.min(missing, #marks) do
+      set_live(meeting, marks[i].field, nil)
+    end
+    missing = missing - #marks
   end
+end
+
+-- Marks that must not be refused, in pairs: where there is no place for them, others give way.
+local function set_marks(meeting, marks, by)
+  make_place(meeting, #marks / 2)
+  for i = 1, #marks, 2 do
+    set_live(meeting, marks[i], marks[i + 1], by)
+  end
+end
+
+-- The meeting that has the marks of this one, which may be a breakout room of it.
+local function main_of(meeting)
+  local main = live(meeting, 'parent')
+  return main and not is_over(main) and main or meeting
 end
 
 -- A breakout room learns what the main meeting says of the rooms, and whether it is logged in
@@ -82,11 +103,11 @@ end
 
 -- By a host of the meeting, or of the one that this is a breakout room of.
 local function was_removed(meeting, id)
-  return marked(live(meeting, 'parent') or meeting, 'removed', id)
+  return marked(main_of(meeting), 'removed', id)
 end
 
 local function given_role(meeting, id)
-  return live(meeting, 'role:' .. id)
+  return live(main_of(meeting), 'role:' .. id)
 end
 
 -- Where nobody has said anything yet, what the records say; in pairs. The record itself is the

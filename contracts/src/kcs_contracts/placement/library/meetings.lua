@@ -78,7 +78,10 @@ local function evict(_, args)
   if not home or home.node ~= args[2] or home.epoch ~= tonumber(args[3]) then
     return { 'ok' }
   end
-  local wish = { region = region_of(home, args[5]), strategy = args[6], ring = tonumber(args[7]) }
+  local wish = {
+    region = region_of(home, args[5]), strategy = args[6], ring = tonumber(args[7]),
+    anywhere = args[8] == '1',
+  }
   return place(meeting, home, home.expected, wish, args[4], now_ms())
 end
 
@@ -126,9 +129,13 @@ local function end_for(meeting, reason)
     call('ZREM', 'kcs:presence', meeting .. '/' .. id)
   end
   local main = reason == 'breakout_closed' and live(meeting, 'parent') or nil
-  for _, id in ipairs(main and call('HKEYS', 'kcs:people:' .. meeting) or {}) do
-    call('ZADD', 'kcs:presence', 'GT', text(now_ms() + BACK_WITHIN), main .. '/' .. id)
+  local back = {}
+  for _, encoded in ipairs(main and call('HVALS', 'kcs:people:' .. meeting) or {}) do
+    back[#back + 1] = cjson.decode(encoded)
+    local who = main .. '/' .. back[#back].id
+    call('ZADD', 'kcs:presence', 'GT', text(now_ms() + BACK_WITHIN), who)
   end
+  keep_mutes(meeting, back)
   local home = home_of(meeting)
   drop_reservation(meeting)
   publish(meeting, cjson.encode({ type = 'meeting_ended', reason = reason, return_to = main }))

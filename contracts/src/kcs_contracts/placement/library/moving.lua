@@ -6,7 +6,7 @@
 -- builds anew, as after the loss of a node. If the second home dies, the move is abandoned.
 
 -- Arguments: meeting, from node, from epoch, region, strategy, ring, how long it may take in ms,
--- and how much longer for each ten people.
+-- how much longer for each ten people, and '1' where it keeps to no pool any more.
 local function migrate(_, args)
   local meeting, now = args[1], now_ms()
   if is_over(meeting) then
@@ -22,7 +22,10 @@ local function migrate(_, args)
   if next_home then
     abandon_move(meeting, next_home)
   end
-  local wish = { region = region_of(home, args[4]), strategy = args[5], ring = tonumber(args[6]) }
+  local wish = {
+    region = region_of(home, args[4]), strategy = args[5], ring = tonumber(args[6]),
+    anywhere = args[9] == '1',
+  }
   local inside = count_of(meeting)
   if inside == 0 then
     return place(meeting, home, home.expected, wish, 'moved', now)
@@ -37,7 +40,7 @@ local function migrate(_, args)
   local until_ms = now + args[7] + math.ceil(inside / 10) * args[8]
   call('HSET', 'kcs:home:' .. meeting, 'next_node', node.name, 'next_boot', node.boot, 'next_url',
     node.url, 'next_epoch', text(epoch), 'next_generation', '0', 'next_until', text(until_ms),
-    'last', text(epoch))
+    'last', text(epoch), 'pool', wish.pool)
   call('ZADD', 'kcs:moves', text(until_ms), meeting)
   call('HSET', 'kcs:reserved:' .. node.name, meeting, text(people + inside) .. ':' .. text(now))
   publish(meeting, cjson.encode({

@@ -75,20 +75,46 @@ local function change(meeting, participant, what, value, more)
   return publish(meeting, cjson.encode(event))
 end
 
--- Who goes muted comes back muted: else leaving would be a way around it.
-local function keep_mutes(meeting, participant)
-  for _, kind in pairs(KINDS) do
-    local muted = participant[kind .. '_muted'] == true
-    if muted and not marked(meeting, 'muted_' .. kind, participant.id) then
-      make_place(meeting)
+-- Where in the meeting somebody is: in the main one, in a breakout room, or, on the way from one to
+-- the other, in both. `meeting` may be any of them.
+local function places_of(meeting, id)
+  local main, found, seen = main_of(meeting), {}, {}
+  local room = call('HGET', 'kcs:inside:' .. main, id) or main
+  for _, place in ipairs({ main, room, meeting }) do
+    if not seen[place] and participant_of(place, id) then
+      found[#found + 1], seen[place] = place, true
     end
-    set_live(meeting, 'muted_' .. kind .. ':' .. participant.id, muted and 'true' or nil)
   end
+  return found
 end
 
+-- Who goes muted comes back muted: else leaving would be a way around it.
+local function keep_mutes(meeting, people)
+  local main, marks = main_of(meeting), {}
+  for _, person in ipairs(people) do
+    for _, kind in pairs(KINDS) do
+      local mark = 'muted_' .. kind .. ':' .. person.id
+      if person[kind .. '_muted'] == true then
+        marks[#marks + 1], marks[#marks + 2] = mark, 'true'
+      else
+        set_live(main, mark, nil)
+      end
+    end
+  end
+  set_marks(main, marks)
+end
+
+-- As they are elsewhere in the meeting, or as they went.
 local function mute_as_before(meeting, participant)
+  local main, place = main_of(meeting), places_of(meeting, participant.id)[1]
+  local there = place and participant_of(place, participant.id)
   for _, kind in pairs(KINDS) do
-    participant[kind .. '_muted'] = marked(meeting, 'muted_' .. kind, participant.id)
+    local muted = kind .. '_muted'
+    if there then
+      participant[muted] = there[muted] == true
+    else
+      participant[muted] = marked(main, 'muted_' .. kind, participant.id)
+    end
   end
 end
 
@@ -115,8 +141,10 @@ local function set_flag(meeting, participant, flag, on)
 end
 
 register_reading('kcs_person', function(_, args)
-  local found = call('HGET', 'kcs:people:' .. args[1], args[2])
-  return { 'ok', found or '', call('HGET', 'kcs:live:' .. args[1], 'role:' .. args[2]) or '' }
+  local meeting, id = args[1], args[2]
+  local place = places_of(meeting, id)[1]
+  local found = place and call('HGET', 'kcs:people:' .. place, id) or ''
+  return { 'ok', found, given_role(meeting, id) or '', was_removed(meeting, id) and 1 or 0 }
 end)
 
 local function leads(role)

@@ -67,7 +67,8 @@ local function join(_, args)
   keep(meeting)
   follow_main(meeting)
   local known = participant_of(meeting, new.id)
-  local stands_in = not known and is_acting(meeting, new.id) -- back from a breakout room
+  -- on the way into a breakout room, or back
+  local stands_in = not known and is_acting(main_of(meeting), new.id)
   new.role = known and known.role or stands_in and 'host' or given_role(meeting, new.id) or new.role
   if not known then
     local why = refusal(meeting, new, tonumber(args[3]))
@@ -178,7 +179,7 @@ local function remove(meeting, participant, reason, note)
   end
   call('SREM', 'kcs:crossed:' .. meeting, participant.id)
   if reason ~= 'removed' then
-    keep_mutes(meeting, participant)
+    keep_mutes(meeting, { participant })
   end
   local count = count_of(meeting)
   if count == 0 then

@@ -99,11 +99,20 @@ local function plane_at(meeting, epoch, generation)
   return is_next and NEXT or nil
 end
 
+-- Arguments: meeting, producer, epoch, generation, and the roles that may send it. Nobody is asked
+-- for theirs where none is named, as replicas of version 4 do.
 local function open_producer(_, args)
   local meeting, producer = args[1], cjson.decode(args[2])
   local participant = participant_of(meeting, producer.participant_id)
   if not participant then
     return { 'absent' }
+  end
+  local may = #args < 5
+  for i = 5, #args do
+    may = may or args[i] == participant.role
+  end
+  if not may then
+    return { 'role' }
   end
   producer.paused = producer.paused or is_held(participant, FLAGS[producer.source])
   local plane = plane_at(meeting, args[3], args[4])

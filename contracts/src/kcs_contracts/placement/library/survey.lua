@@ -54,5 +54,12 @@ local function unmet(_, args)
   return { 'ok', flat }
 end
 
+-- How long ago this Redis was first seen empty, ms; nothing while it still is.
+local function age()
+  local since = call('GET', 'kcs:since')
+  return since and { 'ok', now_ms() - since } or { 'ok' }
+end
+
 register_reading('kcs_survey', survey)
+register_reading('kcs_age', age)
 redis.register_function('kcs_unmet', unmet)

@@ -157,6 +157,16 @@ ObjectName = Annotated[
 ]
 """The name of an object in the same namespace."""
 
+TlsHost = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$",
+        max_length=230,
+    ),
+    Says("a name such as turn.example.org or *.turn.example.org"),
+]
+"""The name in a certificate."""
+
 Region = Annotated[
     str,
     StringConstraints(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$", max_length=63),

@@ -20,6 +20,7 @@ from kcs_contracts.resources.v1alpha1.common import (
     Resource,
     Rule,
     Says,
+    TlsHost,
     keyed_by,
 )
 from kcs_contracts.resources.v1alpha1.sfupool_status import (
@@ -275,6 +276,10 @@ class TurnTls(Resource):
 
     secret_name: ObjectName
     """The Secret with `tls.crt` and `tls.key`."""
+    host: TlsHost | None = None
+    """The certificate's name, by which browsers reach the pods over TLS: one for all of them, or
+    `*.turn.example.org`, where `203-0-113-7.turn.example.org` leads to the pod at 203.0.113.7.
+    Without it browsers are told the pod's address, which the certificate must name then."""
     port: Port = 5349
     """TCP port; 443 passes the strictest networks. With HostNetwork a port below 1024 is not the
     pod's to take, unless its node lets everybody have it (net.ipv4.ip_unprivileged_port_start)."""

@@ -104,6 +104,18 @@ SIGNALING_ALERTS = Group(
             "time and are gone. First: is the database slow or away?",
         ),
         Alert(
+            "KcsRetentionFailing",
+            "warning",
+            value="max by (namespace) (sum by (namespace, step) "
+            "(increase(kcs_signaling_retention_failed_total[1d])))",
+            when="> 2.5",
+            hold="0s",
+            summary="What is too old is not deleted in {{ $labels.namespace }}.",
+            description="A step of retention failed {{ $value | humanize }} times within a day. "
+            "First: `kubectl -n {{ $labels.namespace }} logs -l "
+            "app.kubernetes.io/component=signaling --since=1d | grep retention`.",
+        ),
+        Alert(
             "KcsCommandsFailing",
             "critical",
             value=FAILED,
