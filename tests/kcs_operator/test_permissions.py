@@ -14,6 +14,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.kcs_operator import test_evictions
 from tests.support.accounts import RELEASE, Account, grant, template
+from tests.support.coturn_pods import Exporter
 from tests.support.declared import KEY, declared
 from tests.support.kubernetes import Kubernetes, Namespace
 from tests.support.operator import OperatorProcess, Pods, empty, seat, sfu_pool, until
@@ -187,8 +188,9 @@ async def test_the_life_of_a_pool_and_a_meeting_needs_all_that_it_may_write_and_
     balancer: None,
     signaling: Signaling,
     certificate: Path,
+    exporters: list[Exporter],
 ) -> None:
-    pods.addresses = [f"127.0.8.{number}" for number in range(1, 9)]
+    pods.addresses = [each.host for each in exporters]
     put_turn_secret(namespace)
     port = free_port()
     operator = as_account(

@@ -98,8 +98,6 @@ class TurnSide:
         """Whether the pool must not go, for people who are relayed. Of those who may be, as their
         pod was not heard from yet, that is so if it was before (`held`)."""
         turn_pods = [pod for pod in pods if pod.role is Role.TURN and not pod.deleting]
-        if _is_deleted(body):
-            return bool(turn_pods)
         memory = self._memories.get(body["metadata"]["name"])
         seen = {pod.uid: pod for pod in memory.seen} if memory else {}
         known = [seen[pod.uid] for pod in turn_pods if pod.uid in seen and seen[pod.uid].load_known]
