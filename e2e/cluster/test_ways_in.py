@@ -266,8 +266,9 @@ async def test_the_stores_are_outside_and_autoscaling_says_what_it_lacks(
 
 @contextmanager
 def without(installed: Installed, protocol: str, port: int) -> Iterator[None]:
-    """As behind a strict firewall: nothing new goes to that port."""
-    rule = f"type filter hook output priority filter; {protocol} dport {port} ct state new drop;"
+    """As behind a strict firewall: nothing goes to that port. Not even what seems to belong to an
+    earlier connection, whose port a browser may have got again."""
+    rule = f"type filter hook output priority filter; {protocol} dport {port} drop;"
     nft = installed.cluster.inside("nft", f"table inet strict {{ chain out {{ {rule} }}; }}")
     subprocess.run(nft, check=True, timeout=10)
     try:
