@@ -16,7 +16,7 @@ from kcs_contracts.coturn import CoturnTls
 from kcs_contracts.ids import MeetingId
 from kcs_dev.api import Inspector, new_meeting
 from kcs_dev.browser import Chromium, Person, everybody_gets_everybody, until
-from kcs_dev.coturn import RELAY_IP, Coturn
+from kcs_dev.coturn import RELAY_IP, Coturn, certify
 from kcs_dev.processes import free_port
 from kcs_dev.stack import LocalStack
 
@@ -82,11 +82,11 @@ async def test_a_browser_that_may_only_relay_gets_media_through_coturn_over_tls(
 ) -> None:
     """As from a network that lets nothing out but HTTPS."""
     tls = CoturnTls(port=free_port(), certificate=tmp_path / "tls.crt", key=tmp_path / "tls.key")
-    trusted = certify(tls)
+    certify(tls.certificate, tls.key, "IP:127.0.0.1")
     coturn = await start_coturn(udp=False, tcp=False, tls=tls)
     stack = await start_stack(env=coturn.env)
     link = f"{stack.url}/m/{await new_meeting(stack.url)}"
-    trusting = (f"--ignore-certificate-errors-spki-list={trusted}",)
+    trusting = (f"--ignore-certificate-errors-spki-list={key_hash(tls)}",)
     async with Chromium(extra=trusting) as browser:
         ann = await browser.join(link, "Ann", relay=True)
         ben = await browser.join(link, "Ben")
@@ -104,12 +104,8 @@ async def test_a_browser_that_may_only_relay_gets_media_through_coturn_over_tls(
         )
 
 
-def certify(tls: CoturnTls) -> str:
-    """Makes the certificate; the hash of its key, by which a browser may be told to trust it."""
-    name = ("-subj", "/CN=turn", "-addext", "subjectAltName=IP:127.0.0.1")
-    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name)
-    files = ("-keyout", str(tls.key), "-out", str(tls.certificate))
-    subprocess.run(["openssl", "req", *new, *files], check=True, capture_output=True)
+def key_hash(tls: CoturnTls) -> str:
+    """By which a browser may be told to trust the certificate."""
     key = ["openssl", "rsa", "-in", str(tls.key), "-pubout", "-outform", "DER"]
     public = subprocess.run(key, check=True, capture_output=True).stdout
     return base64.b64encode(hashlib.sha256(public).digest()).decode()

@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import selectors
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -21,7 +20,7 @@ from typing import Any
 from tests.support.turn_client import TurnClient
 
 from kcs_contracts.coturn import CoturnTls
-from kcs_dev.coturn import HOST, Coturn
+from kcs_dev.coturn import HOST, Coturn, certify
 from kcs_dev.measure import Figure, cpu_s, memory_mib, save
 from kcs_dev.processes import free_port
 from kcs_signaling.turn import credentials
@@ -131,10 +130,7 @@ class Bench:
 
 async def _measure(home: Path, seconds: float, rounds: int) -> dict[str, Any]:
     tls = CoturnTls(port=free_port(), certificate=home / "tls.crt", key=home / "tls.key")
-    name = ("-subj", "/CN=turn", "-addext", "subjectAltName=IP:127.0.0.1")
-    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name)
-    files = ("-keyout", str(tls.key), "-out", str(tls.certificate))
-    subprocess.run(["openssl", "req", *new, *files], check=True, capture_output=True)
+    certify(tls.certificate, tls.key, "IP:127.0.0.1")
     samples: dict[str, Any] = {over: [] for over in OVER}
     async with Coturn(home / "coturn", tls=tls) as coturn:
         bench = Bench(coturn, tls.certificate)

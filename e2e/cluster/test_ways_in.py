@@ -20,6 +20,7 @@ from tests.support.kubernetes import SCRIPTS, Kubernetes
 
 from kcs_dev.browser import Chromium, Person, Way, everybody_gets_everybody
 from kcs_dev.browser import until as seen
+from kcs_dev.coturn import certify
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,10 +73,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Of coturn in us: the files of its Secret."""
     home = tmp_path_factory.mktemp("turn-tls")
     files = {name: home / name for name in ("tls.crt", "tls.key")}
-    out = ("-keyout", str(files["tls.key"]), "-out", str(files["tls.crt"]))
-    named = ("-subj", "/CN=turn", "-addext", "subjectAltName=DNS:*.turn.example.org")
-    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2")
-    subprocess.run(["openssl", "req", *new, *named, *out], check=True, capture_output=True)
+    certify(files["tls.crt"], files["tls.key"], "DNS:*.turn.example.org")
     return files
 
 

@@ -312,9 +312,9 @@ class Dialect(ABC, Generic[PeerT]):
             denied = {"meeting_id": meeting_id, "reason": note}
             self.send([peer], self.say("waiting:denied", denied))
 
+    @abstractmethod
     async def come_in(self, peer: PeerT, wanted: JoinRequest) -> Answered:
         """Joins, and answers as the event that asked for it does."""
-        raise NotImplementedError
 
     async def _come_in(self, peer: PeerT, wanted: JoinRequest) -> None:
         if peer.seat is not None and peer.seat.room.id == wanted.meeting_id:
